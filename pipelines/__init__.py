@@ -1,0 +1,1 @@
+"""One file a pipeline: the way of the data, readable on one screen."""

@@ -1,0 +1,36 @@
+"""The main job: from records to an honest verdict."""
+
+from primum.config import RunConfig
+from zenml import pipeline
+from zenml.enums import ExecutionMode
+
+from steps.baselines import fit_baselines
+from steps.evaluate import evaluate, find_comparators
+from steps.finetune import finetune
+from steps.gate import judge
+from steps.ingest import ingest_records
+from steps.prompts import fit_prompts
+from steps.register import register
+from steps.report import report
+from steps.select import select
+from steps.split import make_split
+
+
+@pipeline(name="finetune", enable_cache=True, execution_mode=ExecutionMode.FAIL_FAST)
+def finetune_pipeline(config: RunConfig, output: str) -> None:
+    """Ingest -> split -> prompts -> (baselines, LoRA sweep -> select) -> evaluate -> gate -> register -> report."""
+    task, model, stack, seed = config.task, config.model, config.stack, config.seed
+    ingested = ingest_records(task, seed)
+    split = make_split(ingested, task, stack, seed)
+    renderer = fit_prompts(split, task, model, stack)
+    baselines = fit_baselines(split, task, seed)
+    candidates = [
+        finetune(split, renderer, task, model, stack, rank, seed, id=f"finetune_r{rank}")
+        for rank in model.recipe.ranks
+    ]
+    bundle = select(candidates, split, renderer, config)
+    against = find_comparators(bundle, config)
+    evaluation = evaluate(split, bundle, baselines, against, config)
+    decision = judge(evaluation, bundle, baselines, split, config)
+    version = register(bundle, decision)
+    report(config, output, ingested, split, candidates, bundle, baselines, evaluation, decision, version)

@@ -1,0 +1,109 @@
+"""The Protocol that every backend keeps, and the values that go in and out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from primum.records import Candidate, Example, Frozen
+
+
+class Recipe(Frozen):
+    """How an adapter is trained. Good values depend on the base: configs/models/*.yaml override them."""
+
+    ranks: tuple[int, ...] = (8, 16)
+    """The sweep: one candidate per rank."""
+    alpha_ratio: float = 2.0
+    """LoRA alpha / rank."""
+    dropout: float = 0.0
+    target_modules: str | tuple[str, ...] = "all-linear"
+    learning_rate: float = 2e-4
+    epochs: int = 4
+    patience: int = 2
+    """Epochs without a better validation macro-F1 before training stops."""
+    batch_size: int = 16
+    warmup_ratio: float = 0.1
+    weight_decay: float = 0.0
+    max_grad_norm: float = 1.0
+    class_balanced: bool = True
+    """Sample every class equally often in training (never in validation or the holdout)."""
+
+
+class GenerationLimits(Frozen):
+    """When generation stops."""
+
+    max_new_tokens: int = 16
+    stop: tuple[str, ...] = ()
+
+
+class TextSizes(Frozen):
+    """Token counts of rendered prompts, generation prompt included."""
+
+    longest: int
+    context: int
+    """The model's context, less the longest verbalizer."""
+    too_long: int
+    """How many prompts do not fit."""
+
+
+Progress = Callable[[str, int, int], None]
+"""Called with (what, done, total) while something long goes on."""
+
+
+class Backend(Protocol):
+    """One base model, loaded once, with or without an adapter."""
+
+    @property
+    def base_id(self) -> str:
+        """Name or hub id (with revision) of the base model."""
+        ...
+
+    @property
+    def base_hash(self) -> str:
+        """SHA-256 over the base's weights, config, tokenizer and chat template."""
+        ...
+
+    def measure(self, prompts: Sequence[str], labels: Sequence[str]) -> TextSizes:
+        """Count tokens of the rendered chat prompts against the model's context."""
+        ...
+
+    def finetune(  # noqa: PLR0913 - the contract of the design, each argument named at the call
+        self,
+        examples: Sequence[Example],
+        validation: Sequence[Example],
+        *,
+        labels: Sequence[str],
+        recipe: Recipe,
+        rank: int,
+        seed: int,
+        out_dir: Path,
+        progress: Progress | None = None,
+    ) -> Candidate:
+        """Train one adapter and leave it, best epoch by validation macro-F1, as a PEFT folder in `out_dir`.
+
+        `labels` are the verbalizers. A checkpoint that an interrupted call left in `out_dir` is continued, and
+        the result is bit-identical to an undisturbed call. Raises BadInput when a prompt does not fit.
+        """
+        ...
+
+    def with_adapter(self, adapter_dir: Path | None) -> Backend:
+        """The same base with that adapter (None: the bare base); base weights are shared, not loaded again."""
+        ...
+
+    def score(
+        self, prompts: Sequence[str], labels: Sequence[str], progress: Progress | None = None
+    ) -> np.ndarray:
+        """Normalised log-probabilities (n, K) of each verbalizer after the generation prompt.
+
+        One forward pass per prompt whatever K; a prompt's row does not depend on what it is batched with.
+        """
+        ...
+
+    def generate(
+        self, prompts: Sequence[str], limits: GenerationLimits, progress: Progress | None = None
+    ) -> list[str]:
+        """Greedy completions of the prompts."""
+        ...

@@ -1,0 +1,279 @@
+"""What every backend's training shares: what binds a run to its inputs, the order of records, checkpoints.
+
+No deep-learning library is imported here. Files are sealed by a manifest of hashes that is written last, so a
+checkpoint that was cut short by a kill or a full disk is told from a whole one and passed over.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from pydantic import ValidationError
+
+from primum.backends.base import Recipe
+from primum.errors import BadInput
+from primum.records import Candidate, Example, Frozen, TrainingLog
+
+ADAPTER_CONFIG = "adapter_config.json"
+ADAPTER_WEIGHTS = "adapter_model.safetensors"
+CHECKPOINTS = "checkpoints"
+T = TypeVar("T", bound=Frozen)
+_CANDIDATE = "candidate.json"
+_INPUTS = "inputs.json"
+_SEAL = "seal.json"
+
+
+class TrainingInputs(Frozen):
+    """Everything that decides what an adapter becomes; its content hash binds a folder to one training."""
+
+    examples: tuple[Example, ...]
+    validation: tuple[Example, ...]
+    labels: tuple[str, ...]
+    recipe: Recipe
+    rank: int
+    seed: int
+    base_hash: str
+
+
+class _Finished(Frozen):
+    inputs: str
+    candidate: Candidate
+
+
+class _Seal(Frozen):
+    files: dict[str, str]
+    log: tuple[TrainingLog, ...]
+
+
+def training_inputs(  # noqa: PLR0913
+    examples: Sequence[Example],
+    validation: Sequence[Example],
+    labels: Sequence[str],
+    recipe: Recipe,
+    rank: int,
+    seed: int,
+    base_hash: str,
+) -> TrainingInputs:
+    """Check and bundle the inputs. The recipe's other ranks are left out: they do not touch this adapter.
+
+    Raises BadInput when a part is empty or an answer is not one of `labels`.
+    """
+    for part, rows in (("training", examples), ("validation", validation)):
+        if not rows:
+            raise BadInput(f"the {part} part holds no records; give the split more records")
+        bad = sum(row.answer not in labels for row in rows)
+        if bad:
+            raise BadInput(f"{bad} {part} record(s) have an answer that is none of the task's verbalizers")
+    return TrainingInputs(
+        examples=tuple(examples),
+        validation=tuple(validation),
+        labels=tuple(labels),
+        recipe=recipe.model_copy(update={"ranks": (rank,)}),
+        rank=rank,
+        seed=seed,
+        base_hash=base_hash,
+    )
+
+
+def epoch_order(
+    classes: Sequence[str], epoch: int, seed: int, *, balanced: bool, lengths: Sequence[int], batch: int
+) -> list[int]:
+    """Return the n record indices of one epoch (0-based), in the order they are trained on.
+
+    Balanced: each class gives n / K of them. A class is walked through in shuffled rounds that go on from epoch
+    to epoch, so a small class is repeated and no record of a large one is left out for good. Inside windows of
+    eight batches, records of like length stand together, which saves padding. A pure function of its arguments:
+    a resumed training sees the order that an undisturbed one sees.
+    """
+    n = len(classes)
+    groups = [np.flatnonzero(np.asarray(classes) == c) for c in sorted(set(classes))] if balanced else [np.arange(n)]
+    shares = [n * (k + 1) // len(groups) - n * k // len(groups) for k in range(len(groups))]
+    chosen = [
+        _walk(group, epoch * share, share, np.random.SeedSequence([seed, k]))
+        for k, (group, share) in enumerate(zip(groups, shares, strict=True))
+    ]
+    rng = np.random.default_rng([seed, 1 << 20, epoch])
+    order = rng.permutation(np.concatenate(chosen))
+    return _by_length(order, np.asarray(lengths), batch, rng)
+
+
+def _walk(group: np.ndarray, start: int, count: int, seed: np.random.SeedSequence) -> np.ndarray:
+    """Take `count` entries from `start` on of the endless concatenation of shuffled rounds of `group`."""
+    rounds = range(start // len(group), (start + count - 1) // len(group) + 1) if count else range(0)
+    walk = [np.random.default_rng([*seed.entropy, r]).permutation(group) for r in rounds]  # type: ignore[misc]
+    offset = start - (start // len(group)) * len(group)
+    return np.concatenate([*walk, np.empty(0, dtype=group.dtype)])[offset : offset + count]
+
+
+def _by_length(order: np.ndarray, lengths: np.ndarray, batch: int, rng: np.random.Generator) -> list[int]:
+    batches: list[np.ndarray] = []
+    for begin in range(0, len(order), 8 * batch):
+        window = order[begin : begin + 8 * batch]
+        window = window[np.argsort(lengths[window], kind="stable")]
+        parts = [window[i : i + batch] for i in range(0, len(window), batch)]
+        full = [p for p in parts if len(p) == batch]
+        rng.shuffle(full)  # type: ignore[arg-type]
+        batches += full + [p for p in parts if len(p) < batch]
+    return [int(i) for part in batches for i in part]
+
+
+def macro_f1(gold: Sequence[int], predicted: Sequence[int], classes: int) -> float:
+    """Mean over the classes of 2 TP / (2 TP + FP + FN); a class that never occurs counts 0.
+
+    `predicted` may hold -1 for an answer that could not be read: wrong for its gold class.
+    """
+    g, p = np.asarray(gold), np.asarray(predicted)
+    scores = []
+    for k in range(classes):
+        hits, denominator = int(((g == k) & (p == k)).sum()), int((g == k).sum() + (p == k).sum())
+        scores.append(2 * hits / denominator if denominator else 0.0)
+    return float(np.mean(scores))
+
+
+def judge(gold: Sequence[int], log_probs: np.ndarray) -> tuple[float, float]:
+    """Return (macro-F1, mean negative log-probability of the gold label) of `log_probs` (n, K).
+
+    A row with a non-finite entry is unparsed: wrong, and as dear as the smallest double (745 nats).
+    """
+    readable = np.isfinite(log_probs).all(axis=1)
+    predicted = np.where(readable, np.where(readable[:, None], log_probs, 0.0).argmax(axis=1), -1)
+    loss = np.where(readable, -log_probs[np.arange(len(gold)), np.asarray(gold)], 745.0)
+    return macro_f1(gold, predicted.tolist(), log_probs.shape[1]), float(loss.mean())
+
+
+def best_epoch(log: Sequence[TrainingLog]) -> TrainingLog:
+    """Highest validation macro-F1; ties go to the lower validation loss, then to the earlier epoch."""
+    return min(log, key=lambda e: (-e.validation_macro_f1, e.validation_loss, e.epoch))
+
+
+def is_over(log: Sequence[TrainingLog], recipe: Recipe) -> bool:
+    """True after the last epoch, or after `patience` epochs without a better validation macro-F1."""
+    if not log or len(log) >= recipe.epochs:
+        return bool(log)
+    scores = [entry.validation_macro_f1 for entry in log]
+    return len(log) - 1 - scores.index(max(scores)) >= recipe.patience
+
+
+def begin(out_dir: Path, inputs: str) -> Candidate | None:
+    """Return the candidate that a finished training on the same inputs left in `out_dir`.
+
+    Otherwise make the folder ready: checkpoints of the same inputs stay, anything of others is removed.
+    """
+    finished = _read(out_dir / _CANDIDATE, _Finished)
+    if finished and finished.inputs == inputs and (out_dir / ADAPTER_CONFIG).is_file():
+        weights = out_dir / ADAPTER_WEIGHTS
+        if weights.is_file() and sha256(weights) == finished.candidate.adapter_sha256:
+            return finished.candidate.model_copy(update={"path": str(out_dir)})
+    for name in (_CANDIDATE, ADAPTER_CONFIG, ADAPTER_WEIGHTS):
+        (out_dir / name).unlink(missing_ok=True)
+    checkpoints = out_dir / CHECKPOINTS
+    bound = checkpoints / _INPUTS
+    if not bound.is_file() or bound.read_text(encoding="utf-8") != inputs:
+        shutil.rmtree(checkpoints, ignore_errors=True)
+        checkpoints.mkdir(parents=True)
+        write_atomically(bound, inputs)
+    return None
+
+
+def seal(checkpoint: Path, log: Sequence[TrainingLog]) -> None:
+    """Mark a checkpoint as whole: hashes of its files and the log so far, written last."""
+    files = {p.name: sha256(p) for p in sorted(checkpoint.iterdir()) if p.is_file() and p.name != _SEAL}
+    write_atomically(checkpoint / _SEAL, _Seal(files=files, log=tuple(log)).model_dump_json())
+
+
+def sealed(out_dir: Path) -> list[tuple[Path, tuple[TrainingLog, ...]]]:
+    """List the whole checkpoints of `out_dir`, oldest first, each with its log; broken ones are removed.
+
+    A checkpoint whose best epoch is no longer on disk is of no use and goes as well, so the training continues
+    from the last one that can still end as an undisturbed training would.
+    """
+    folders = [p for p in (out_dir / CHECKPOINTS).glob("checkpoint-*") if p.is_dir()]
+    whole: list[tuple[Path, tuple[TrainingLog, ...]]] = []
+    for folder in sorted(folders, key=lambda p: int(p.name.rpartition("-")[2])):
+        mark = _read(folder / _SEAL, _Seal)
+        if mark and all((folder / n).is_file() and sha256(folder / n) == h for n, h in mark.files.items()):
+            whole.append((folder, mark.log))
+        else:
+            shutil.rmtree(folder)
+    while whole and not _holds_best(whole):
+        shutil.rmtree(whole.pop()[0])
+    return whole
+
+
+def _holds_best(whole: Sequence[tuple[Path, tuple[TrainingLog, ...]]]) -> bool:
+    log = whole[-1][1]
+    return best_epoch(log).epoch in {entries[-1].epoch for _, entries in whole}
+
+
+def prune(out_dir: Path) -> None:
+    """Keep the best epoch's checkpoint and the last two; the others are never read again."""
+    whole = sealed(out_dir)
+    if whole:
+        best = best_epoch(whole[-1][1]).epoch
+        for folder, log in whole[:-2]:
+            if log[-1].epoch != best:
+                shutil.rmtree(folder)
+
+
+def finish(  # noqa: PLR0913
+    out_dir: Path,
+    inputs: TrainingInputs,
+    log: Sequence[TrainingLog],
+    *,
+    weights: Path,
+    config: dict[str, object],
+    trainable: int,
+) -> Candidate:
+    """Put the best epoch's adapter into `out_dir`, say so in candidate.json (last), drop the checkpoints."""
+    best = best_epoch(log)
+    partial = out_dir / f"{ADAPTER_WEIGHTS}.partial"
+    shutil.copyfile(weights, partial)
+    partial.replace(out_dir / ADAPTER_WEIGHTS)
+    write_atomically(out_dir / ADAPTER_CONFIG, json.dumps(config, indent=2, sort_keys=True) + "\n")
+    candidate = Candidate(
+        name=f"r{inputs.rank}",
+        rank=inputs.rank,
+        path=str(out_dir),
+        adapter_sha256=sha256(out_dir / ADAPTER_WEIGHTS),
+        best_epoch=best.epoch,
+        validation_macro_f1=best.validation_macro_f1,
+        validation_loss=best.validation_loss,
+        log=tuple(log),
+        train_seconds=sum(entry.seconds for entry in log),
+        adapter_bytes=(out_dir / ADAPTER_WEIGHTS).stat().st_size,
+        trainable_parameters=trainable,
+    )
+    done = _Finished(inputs=inputs.content_hash(), candidate=candidate)
+    write_atomically(out_dir / _CANDIDATE, done.model_dump_json(indent=2) + "\n")
+    shutil.rmtree(out_dir / CHECKPOINTS, ignore_errors=True)
+    return candidate
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 (64 hex digits) of a file's content."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a text file so that a reader sees the old content or the whole new one."""
+    partial = path.with_name(f"{path.name}.partial")
+    with partial.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
+
+
+def _read(path: Path, model: type[T]) -> T | None:
+    try:
+        return model.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError):
+        return None

@@ -1,0 +1,209 @@
+"""The `primum` command: what people do around the pipelines."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from contextlib import closing
+from pathlib import Path
+
+from primum.failures import failing_softly
+from primum.records import ALL_SITES
+from primum.workspace import Workspace, find_workspace
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line; nothing heavy is imported for it."""
+    p = argparse.ArgumentParser(prog="primum", description="Around the pipelines: registry, serving, stores, health.")
+    commands = p.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _add_registry(commands)
+    _add_predict(commands)
+    _add_split(commands)
+    _add_ledger(commands)
+    dashboard = commands.add_parser("dashboard", help="the ZenML dashboard on this store, on loopback; Ctrl-C ends it")
+    dashboard.add_argument("--port", type=int, default=8237)
+    dashboard.set_defaults(run=_dashboard)
+    commands.add_parser(
+        "doctor", help="what of the environment, the stores and the devices works, and how to mend the rest"
+    ).set_defaults(run=_doctor)
+    return p
+
+
+def _add_registry(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    registry = commands.add_parser("registry", help="versions, their evidence and their stages")
+    actions = registry.add_subparsers(dest="action", required=True, metavar="ACTION")
+    listing = actions.add_parser("list", help="all versions")
+    listing.add_argument("--task")
+    listing.add_argument("--site")
+    listing.set_defaults(run=_registry_list)
+    show = actions.add_parser("show", help="one version with its verdict and hashes")
+    promote = actions.add_parser("promote", help="put a version into production")
+    rollback = actions.add_parser("rollback", help="put the earlier production version back")
+    for action, run in ((show, _registry_show), (promote, _registry_promote), (rollback, _registry_rollback)):
+        action.add_argument("--task", required=True)
+        action.add_argument("--site", default=ALL_SITES)
+        action.set_defaults(run=run)
+    show.add_argument("number", type=int)
+    promote.add_argument("number", type=int)
+    promote.add_argument("--override", action="store_true", help="promote a HOLD; needs --by and --why")
+    promote.add_argument("--by", default="", metavar="NAME")
+    promote.add_argument("--why", default="", metavar="TEXT")
+    rollback.add_argument("--to", type=int, metavar="NUMBER", help="an earlier production version")
+
+
+def _add_predict(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    predict = commands.add_parser("predict", help="label and calibrated probability for each record of a file")
+    predict.add_argument("records", type=Path, help="a file like the task's source, without the label column")
+    predict.add_argument("--task", required=True)
+    predict.add_argument("--model", help="the base model's config, if not the default one")
+    predict.add_argument("--version", type=int, help="a version that is not in production (research use)")
+    predict.add_argument("--output", type=Path, metavar="FILE", help="write CSV there instead of to stdout")
+    predict.set_defaults(run=_predict)
+
+
+def _add_split(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    split = commands.add_parser("split", help="split versions")
+    actions = split.add_subparsers(dest="action", required=True, metavar="ACTION")
+    restore = actions.add_parser("restore", help="bring a past split version back by its DVC hash")
+    restore.add_argument("--task", required=True)
+    restore.add_argument("hash", help="the split version, such as 1f2e...dir")
+    restore.add_argument("--to", type=Path, metavar="DIR", help="another folder than the task's own")
+    restore.set_defaults(run=_split_restore)
+
+
+def _add_ledger(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    ledger = commands.add_parser("ledger", help="looks at holdouts and all decisions, append-only")
+    actions = ledger.add_subparsers(dest="action", required=True, metavar="ACTION")
+    actions.add_parser("show", help="every entry").set_defaults(run=_ledger_show)
+    actions.add_parser("verify", help="find a changed, missing or reordered entry").set_defaults(run=_ledger_verify)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; expected errors are one line and an exit code."""
+    arguments = parser().parse_args(argv)
+    with failing_softly() as ending:
+        ending.code = arguments.run(find_workspace(), arguments) or 0
+    return ending.code
+
+
+def _registry_list(workspace: Workspace, arguments: argparse.Namespace) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from primum import registry
+    from primum.stack.store import bootstrap
+
+    bootstrap(workspace)
+    found = registry.versions(arguments.task, arguments.site)
+    if not found:
+        print("no versions yet; `python run.py --pipeline finetune` makes the first one")
+        return
+    table = Table("version", "stage", "verdict", "macro-F1", "bundle", box=None)
+    for v in found:
+        score = v.metrics.get("macro_f1")
+        stage = (v.stage or "-") + (" (anchor)" if v.anchor else "")
+        table.add_row(v.name, stage, v.outcome, "-" if score is None else f"{score:.3f}", v.bundle_sha256[:12])
+    Console().print(table)
+
+
+def _registry_show(workspace: Workspace, arguments: argparse.Namespace) -> None:
+    from primum import registry
+    from primum.stack.store import bootstrap
+
+    bootstrap(workspace)
+    version = registry.version(arguments.task, arguments.site, arguments.number)
+    bundle = registry.fetch_bundle(workspace, version)
+    print(version.model_dump_json(indent=2))
+    print(f"bundle: {bundle.path} (hash verified)")
+    print(f"base {bundle.card.base_id} {bundle.card.base_hash[:12]}, split {bundle.card.split_version}")
+
+
+def _registry_promote(workspace: Workspace, arguments: argparse.Namespace) -> None:
+    from primum import registry
+    from primum.stack.store import bootstrap
+
+    bootstrap(workspace)
+    chosen = registry.version(arguments.task, arguments.site, arguments.number)
+    how = {"override": arguments.override, "by": arguments.by, "why": arguments.why}
+    print(f"{registry.promote(workspace, chosen, registry.utc_now(), **how).name} is in production")
+
+
+def _registry_rollback(workspace: Workspace, arguments: argparse.Namespace) -> None:
+    from primum import registry
+    from primum.stack.store import bootstrap
+
+    bootstrap(workspace)
+    target = registry.rollback(workspace, arguments.task, arguments.site, registry.utc_now(), arguments.to)
+    print(f"{target.name} is in production again")
+
+
+def _predict(workspace: Workspace, arguments: argparse.Namespace) -> None:
+    from primum.config import load_run
+    from primum.predict import predict
+    from primum.stack.store import bootstrap
+
+    named = {"task": arguments.task, "model": arguments.model}
+    config = load_run(workspace.configs, overrides={k: v for k, v in named.items() if v})
+    bootstrap(workspace)
+    result = predict(workspace, config, arguments.records, arguments.version)
+    if arguments.output is None:
+        result.to_csv(sys.stdout, index=False)
+        return
+    temporary = arguments.output.with_name(f".{arguments.output.name}.part")
+    result.to_csv(temporary, index=False)
+    temporary.replace(arguments.output)
+
+
+def _split_restore(workspace: Workspace, arguments: argparse.Namespace) -> None:
+    from primum.config import load_run
+    from primum.versioning import restore
+
+    stack = load_run(workspace.configs).stack
+    version = restore(workspace.home, arguments.task, arguments.hash, stack, arguments.to)
+    print(f"split {version.dvc_hash} is back in {version.path}: {version.counts}")
+
+
+def _ledger_show(workspace: Workspace, arguments: argparse.Namespace) -> None:
+    from primum.ledger import Ledger
+
+    with closing(Ledger.open(workspace.ledger)) as ledger:
+        for entry in ledger.entries():
+            print(f"{entry.time} {entry.kind:<10} {entry.task}@{entry.site} {entry.hash[:12]}")
+
+
+def _ledger_verify(workspace: Workspace, arguments: argparse.Namespace) -> int:
+    from primum.ledger import Ledger
+
+    with closing(Ledger.open(workspace.ledger)) as ledger:
+        problems = ledger.verify()
+        count = len(ledger.entries())
+    print("\n".join(problems) if problems else f"{count} entries, the chain is intact")
+    return 1 if problems else 0
+
+
+def _dashboard(workspace: Workspace, arguments: argparse.Namespace) -> None:
+    from primum.dashboard import serving, wait_for_interrupt
+
+    with serving(workspace, arguments.port) as address:
+        print(f"dashboard: {address} (Ctrl-C stops it)", flush=True)
+        wait_for_interrupt()
+    print("dashboard stopped")
+
+
+def _doctor(workspace: Workspace, arguments: argparse.Namespace) -> int:
+    from rich.console import Console
+    from rich.table import Table
+
+    from primum.doctor import examine
+
+    findings = examine(workspace)
+    table = Table("", "state", "found", "how to mend", box=None)
+    colours = {"ok": "green", "optional": "yellow", "broken": "red"}
+    for f in findings:
+        table.add_row(f.what, f"[{colours[f.state]}]{f.state}[/]", f.detail, f.mend)
+    Console().print(table)
+    return 1 if any(f.state == "broken" for f in findings) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

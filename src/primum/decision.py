@@ -1,0 +1,58 @@
+"""From an evaluation to a decision in the ledger: the gate's inputs gathered, its verdict written down."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from datetime import datetime
+
+from primum.bundle import Bundle
+from primum.config import RunConfig
+from primum.gate import judge
+from primum.ledger import Ledger
+from primum.records import ALL_SITES, Baselines, Decision, Evaluation, SplitVersion
+from primum.workspace import Workspace
+
+
+def decide(  # noqa: PLR0913 - everything the evidence names
+    workspace: Workspace,
+    config: RunConfig,
+    evaluation: Evaluation,
+    candidate: Bundle,
+    baselines: Baselines,
+    split: SplitVersion,
+    now: datetime,
+) -> Decision:
+    """Judge the candidate and append the decision, whatever it is, to the ledger."""
+    inputs = {
+        "split_version": split.dvc_hash,
+        "panel": evaluation.panel.content_hash(),
+        "bundle": candidate.sha256,
+        "base": candidate.card.base_hash,
+        "prompt": candidate.card.renderer.content_hash(),
+        "gate_config": config.gate.content_hash(),
+        "look": evaluation.look.entry_hash,
+        "git_revision": candidate.card.git_revision,
+    }
+    verdict = judge(
+        evaluation.panel,
+        task=config.task,
+        site=ALL_SITES,
+        candidate=candidate.sha256,
+        look=evaluation.look,
+        config=config.gate,
+        best_classical=baselines.best,
+        leakage=evaluation.leakage,
+        inputs=inputs,
+        seed=config.seed,
+    )
+    with closing(Ledger.open(workspace.ledger)) as ledger:
+        payload = {"verdict": verdict.model_dump(mode="json")}
+        entry = ledger.record(
+            "decision",
+            task=config.task.name,
+            site=ALL_SITES,
+            holdout=split.dvc_hash,
+            payload=payload,
+            now=now,
+        )
+    return Decision(verdict=verdict, ledger_entry=entry)

@@ -1,0 +1,123 @@
+"""Opening the holdout: a look is reserved first, then every system is scored on the very same records."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from datetime import datetime
+from pathlib import Path
+
+import pandas as pd
+
+from primum import registry
+from primum.backends.base import Backend, Progress
+from primum.baselines import predict_baselines
+from primum.bundle import Bundle
+from primum.config import RunConfig
+from primum.errors import BadInput
+from primum.ledger import Ledger
+from primum.records import (
+    ALL_SITES,
+    Baselines,
+    Comparators,
+    Evaluation,
+    Look,
+    Panel,
+    Predictions,
+    RegisteredVersion,
+    SplitVersion,
+)
+from primum.scoring import score_records
+from primum.split import leakage
+from primum.versioning import load_part
+from primum.workspace import Workspace
+
+
+def comparators(task: str, site: str, candidate: Bundle) -> Comparators:
+    """Champion and anchor of the task and site, less those that are the very adapter that asks."""
+
+    def other(found: RegisteredVersion | None) -> RegisteredVersion | None:
+        return None if found and found.adapter_sha256 == candidate.card.adapter_sha256 else found
+
+    return Comparators(
+        champion=other(registry.champion(task, site)), anchor=other(registry.anchor(task, site))
+    )
+
+
+def reserve_look(
+    workspace: Workspace, config: RunConfig, split: SplitVersion, candidate: Bundle, now: datetime, run: str
+) -> Look:
+    """Count one look at the holdout in the ledger, before a single prediction on it is made."""
+    with closing(Ledger.open(workspace.ledger)) as ledger:
+        return ledger.reserve(
+            task=config.task.name,
+            site=ALL_SITES,
+            holdout=split.dvc_hash,
+            candidate=candidate.sha256,
+            planned_looks=config.gate.planned_looks,
+            alpha=config.gate.alpha,
+            now=now,
+            run=run,
+        )
+
+
+def evaluate(  # noqa: PLR0913 - each thing that the panel stands on
+    workspace: Workspace,
+    config: RunConfig,
+    *,
+    split: SplitVersion,
+    candidate: Bundle,
+    baselines: Baselines,
+    against: Comparators,
+    backend: Backend,
+    now: datetime,
+    run: str,
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Reserve a look, then score base, adapter, classical models, champion and anchor on the holdout."""
+    look = reserve_look(workspace, config, split, candidate, now, run)
+    train, validation, test = (load_part(workspace.home, split, p) for p in ("train", "validation", "test"))
+    systems = {"base": _score(backend, candidate, None, test, "base", progress)}
+    systems["adapter"] = _score(backend, candidate, Path(candidate.path), test, "adapter", progress)
+    for name, version in (("champion", against.champion), ("anchor", against.anchor)):
+        if version is not None:
+            bundle = registry.fetch_bundle(workspace, version)
+            systems[name] = _score(backend, bundle, Path(bundle.path), test, name, progress)
+    systems |= predict_baselines(baselines.fits, train, test, config.task, config.seed)
+    return Evaluation(
+        look=look,
+        panel=_panel(config, test, systems),
+        leakage=leakage(pd.concat([train, validation]), test, config.task),
+    )
+
+
+def _score(  # noqa: PLR0913
+    backend: Backend,
+    bundle: Bundle,
+    adapter: Path | None,
+    test: pd.DataFrame,
+    system: str,
+    progress: Progress | None,
+) -> Predictions:
+    """Score with the bundle's own renderer. The bare base gets no temperature: it was never calibrated."""
+    if adapter is not None and bundle.card.base_hash != backend.base_hash:
+        raise BadInput(
+            f"the {system} was trained on another base ({bundle.card.base_id}); "
+            f"judge it with that base, or roll back before changing `model`"
+        )
+    temperature = 1.0 if adapter is None else bundle.card.temperature
+    chosen = backend.with_adapter(adapter)
+    return score_records(
+        chosen, bundle.card.renderer, test, system=system, temperature=temperature, progress=progress
+    )
+
+
+def _panel(config: RunConfig, test: pd.DataFrame, systems: dict[str, Predictions]) -> Panel:
+    return Panel(
+        labels=config.task.labels,
+        positive=config.task.positive,
+        record_ids=tuple(test["record_id"]),
+        patient_ids=tuple(test["patient_id"]),
+        sites=tuple(test["site"]),
+        gold=tuple(test["label"]),
+        systems=systems,
+    )

@@ -1,0 +1,277 @@
+"""The checks that compare the candidate with another system on the same holdout records.
+
+A comparison that does not pass is *failed* when it could have been shown and was not, or when the opposite
+was shown; it is on *hold* when this holdout could not have shown it:
+
+- superiority (over base, majority): pass when the lower bound of the difference exceeds 0 (and, for the base,
+  exact McNemar over patients favours the candidate at the look's alpha). Fail when the upper bound lies below
+  the effect of interest, or the minimum detectable effect is at most the effect of interest. Else hold.
+- non-inferiority (to the classical model, champion, anchor): pass when the lower bound exceeds -margin. Fail
+  when the upper bound lies below 0 (shown to be worse), or a difference of the margin was detectable. Else
+  hold. The bootstrap has two pseudo-patients here (see `paired`), so that a small holdout without discordant
+  patients does not prove equality.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from primum.config import MarginCheck
+from primum.errors import BadInput
+from primum.gate.case import (
+    CANDIDATE,
+    METRIC_WORDS,
+    MIN_PATIENTS,
+    Case,
+    Statistics,
+    end,
+    level,
+    more,
+    p_words,
+    result,
+    system_words,
+    unjudged,
+)
+from primum.records import CheckResult
+from primum.stats.metrics import metric_value
+from primum.stats.paired import BootstrapResult, McNemarResult, mcnemar_exact, paired_bootstrap
+from primum.stats.power import (
+    labels_needed,
+    mcnemar_mde,
+    mcnemar_sample_size,
+    paired_mde,
+    wilson,
+)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Candidate against one rival in one metric."""
+
+    rival: str
+    metric: str
+    candidate_value: float
+    rival_value: float
+    difference: BootstrapResult
+    pairs: McNemarResult
+    alpha: float
+
+    @property
+    def patients(self) -> int:
+        """Patients compared."""
+        return self.difference.patients
+
+    @property
+    def discordance(self) -> float:
+        """Share of patients whom one system gets more right than the other."""
+        return (self.pairs.b + self.pairs.c) / self.patients
+
+    def statistics(self) -> Statistics:
+        """Everything found, for the evidence."""
+        d = self.difference
+        return {
+            "rival": self.rival,
+            "metric": self.metric,
+            "patients": self.patients,
+            "candidate": self.candidate_value,
+            "comparator": self.rival_value,
+            "delta": d.delta,
+            "lower": d.lower,
+            "upper": d.upper,
+            "alpha": self.alpha,
+            "bootstrap_p": d.p,
+            "standard_error": d.se,
+            "undefined_resamples": d.undefined,
+            "won": self.pairs.b,
+            "lost": self.pairs.c,
+            "mcnemar_p": self.pairs.p,
+            "discordance": self.discordance,
+        }
+
+    def words(self) -> str:
+        """The numbers in one clause."""
+        d = self.difference
+        return (
+            f"{METRIC_WORDS[self.metric]} {self.candidate_value:.3f} against {self.rival_value:.3f} of "
+            f"{system_words(self.rival)} on the same {self.patients} patients: difference {d.delta:+.3f} "
+            f"({level(self.alpha)} interval {end(d.lower)} to {end(d.upper)})"
+        )
+
+
+def obstacle(case: Case, rival: str) -> str | None:
+    """Why candidate and rival cannot be compared, or None."""
+    if case.look.exhausted or not case.alpha > 0:
+        return f"holdout exhausted, its {case.look.planned} planned looks are spent; make a new split version"
+    for name in (CANDIDATE, rival):
+        if name not in case.panel.systems:
+            return f"the predictions of '{name}' on this holdout are missing"
+    if case.coded.patient_count < MIN_PATIENTS:
+        return f"the holdout has {case.coded.patient_count} patients and at least {MIN_PATIENTS} are needed"
+    return None
+
+
+def compare(
+    case: Case, check: str, rival: str, metric: str, *, pseudo_patients: bool = False
+) -> Comparison | CheckResult:
+    """Compare candidate and rival, or say why the check cannot be judged."""
+    why = obstacle(case, rival)
+    if why:
+        return unjudged(case, check, why)
+    try:
+        return compared(case, check, rival, metric, pseudo_patients=pseudo_patients)
+    except BadInput as error:
+        return unjudged(case, check, str(error))
+
+
+def compared(case: Case, check: str, rival: str, metric: str, *, pseudo_patients: bool) -> Comparison:
+    """Compare candidate and rival. Raises BadInput where the metric is undefined on the records."""
+    coded = case.coded
+    ours, theirs = coded.pred[CANDIDATE], coded.pred[rival]
+    difference = paired_bootstrap(
+        coded.gold,
+        ours,
+        theirs,
+        coded.patients,
+        classes=coded.classes,
+        metric=metric,
+        resamples=case.config.resamples,
+        rng=case.generator(check),
+        alpha=case.alpha,
+        positive=coded.positive,
+        pseudo_patients=pseudo_patients,
+    )
+    pairs = mcnemar_exact(ours == coded.gold, theirs == coded.gold, patients=coded.patients)
+    values = [metric_value(metric, coded.gold, p, coded.classes, coded.positive) for p in (ours, theirs)]
+    return Comparison(rival, metric, values[0] or 0.0, values[1] or 0.0, difference, pairs, case.alpha)
+
+
+def beats_base(case: Case) -> CheckResult:
+    """Lower bound of the gain over the base above 0, and exact McNemar in favour of the candidate."""
+    return _superior(case, "beats_base", "base")
+
+
+def _superior(case: Case, name: str, rival: str) -> CheckResult:
+    found = compare(case, name, rival, case.task.primary_metric)
+    if isinstance(found, CheckResult):
+        return found
+    pairs = found.pairs
+    clause = f"{found.words()}; exact McNemar {p_words(pairs.p)}, {pairs.b} patients won and {pairs.c} lost"
+    favoured = pairs.p <= case.alpha and pairs.b > pairs.c
+    if found.difference.lower > 0 and favoured:
+        return result(case, name, "pass", f"Better than {system_words(rival)}: {clause}.", found.statistics())
+    return _not_shown(case, name, found, clause, exact=True)
+
+
+def beats_majority(case: Case) -> CheckResult:
+    """Lower bound of the gain in balanced accuracy above 0, and accuracy not below the majority's."""
+    name, rival = "beats_majority", "majority"
+    found = compare(case, name, rival, "balanced_accuracy")
+    if isinstance(found, CheckResult):
+        return found
+    ours, theirs = (float((case.coded.pred[s] == case.coded.gold).mean()) for s in (CANDIDATE, rival))
+    clause = f"{found.words()}; accuracy {ours:.3f} against {theirs:.3f}"
+    statistics = {**found.statistics(), "candidate_accuracy": ours, "comparator_accuracy": theirs}
+    if ours < theirs:
+        reason = f"Accuracy is below that of always answering the most frequent class: {clause}."
+        return result(case, name, "fail", reason, statistics)
+    if found.difference.lower > 0:
+        return result(case, name, "pass", f"Better than the majority class: {clause}.", statistics)
+    return _not_shown(case, name, found, clause, exact=False)
+
+
+def _not_shown(case: Case, name: str, found: Comparison, clause: str, *, exact: bool) -> CheckResult:
+    """Fail or hold for a superiority that was not shown."""
+    effect, power, rival = case.task.effect_of_interest, case.config.power, system_words(found.rival)
+    detectable = paired_mde(found.difference.se, case.alpha, power)
+    if exact:
+        detectable = max(detectable, mcnemar_mde(found.patients, found.discordance, case.alpha, power))
+    statistics = {**found.statistics(), "effect_of_interest": effect, "minimum_detectable_effect": detectable}
+    if found.difference.upper < effect:
+        reason = f"Not better than {rival} by the {effect:g} that matters: {clause}."
+        return result(case, name, "fail", reason, statistics)
+    if detectable <= effect:
+        reason = f"Not shown to be better than {rival}, though {detectable:.3f} was detectable: {clause}."
+        return result(case, name, "fail", reason, statistics)
+    needed, spread = _labels(case, found, effect, exact=exact)
+    reason = (
+        f"Cannot tell whether it is better than {rival}: {clause}. With these patients only a difference of "
+        f"{detectable:.3f} or more is detectable, and {effect:g} matters.{more(needed)}"
+    )
+    return result(case, name, "hold", reason, {**statistics, **spread}, needed)
+
+
+def not_worse_than_classical(case: Case) -> CheckResult:
+    """Not worse than the classical baseline that was best on validation."""
+    name = "not_worse_than_classical"
+    check = _not_worse(case, name, case.best_classical, case.config.not_worse_than_classical)
+    if check.status != "fail":
+        return check
+    advice = f" Use the classical model ({system_words(case.best_classical)})."
+    return check.model_copy(update={"reason": check.reason + advice})
+
+
+def not_worse_than_champion(case: Case) -> CheckResult:
+    """Not worse than the adapter in production, scored now on the same holdout."""
+    return _if_present(case, "not_worse_than_champion", "champion", case.config.not_worse_than_champion)
+
+
+def not_worse_than_anchor(case: Case) -> CheckResult:
+    """Not worse than the first promoted adapter: many small allowed losses must not add up."""
+    return _if_present(case, "not_worse_than_anchor", "anchor", case.config.not_worse_than_anchor)
+
+
+def _if_present(case: Case, name: str, rival: str, check: MarginCheck) -> CheckResult:
+    if rival not in case.panel.systems and not case.look.exhausted:
+        return result(case, name, "pass", "Nothing in production yet for this task and site.")
+    return _not_worse(case, name, rival, check)
+
+
+def _not_worse(case: Case, name: str, rival: str, check: MarginCheck) -> CheckResult:
+    if check.superiority:
+        return _superior(case, name, rival)
+    found = compare(case, name, rival, case.task.primary_metric, pseudo_patients=True)
+    if isinstance(found, CheckResult):
+        return found
+    margin, other = check.margin, system_words(rival)
+    detectable = paired_mde(found.difference.se, case.alpha, case.config.power)
+    statistics = {**found.statistics(), "margin": margin, "minimum_detectable_effect": detectable}
+    clause = f"{found.words()}, allowed loss {margin:g}"
+    if found.difference.lower > -margin:
+        return result(case, name, "pass", f"Not worse than {other}: {found.words()}.", statistics)
+    if found.difference.upper < 0:
+        return result(case, name, "fail", f"Worse than {other}: {clause}.", statistics)
+    if detectable <= margin:
+        reason = f"Not shown to be as good as {other}, though the holdout is large enough: {clause}."
+        return result(case, name, "fail", reason, statistics)
+    needed, spread = _labels(case, found, margin, exact=False)
+    reason = f"Cannot tell whether it is worse than {other}: {clause}.{more(needed)}"
+    return result(case, name, "hold", reason, {**statistics, **spread}, needed)
+
+
+def _labels(case: Case, found: Comparison, effect: float, *, exact: bool) -> tuple[int | None, Statistics]:
+    """How many more patients would show `effect`, and the range that the discordance's uncertainty leaves."""
+    se, n, power = found.difference.se, found.patients, case.config.power
+    if not np.isfinite(se):
+        return None, {}
+
+    def needed(discordance: float) -> int:
+        # The variance of a paired difference goes with the discordance.
+        scaled = se * math.sqrt(discordance / seen)
+        by_interval = labels_needed(n, scaled, effect, case.alpha, power)
+        if not exact:
+            return by_interval
+        both = max(discordance, effect)
+        total = mcnemar_sample_size((both + effect) / 2, (both - effect) / 2, case.alpha, power)
+        return max(by_interval, total - n)
+
+    discordant = found.pairs.b + found.pairs.c
+    seen = max(discordant, 1) / n
+    low, high = wilson(discordant, n)
+    spread: Statistics = {
+        "labels_needed_low": needed(min(low, seen)),
+        "labels_needed_high": needed(max(high, seen)),
+    }
+    return needed(seen), spread

@@ -1,0 +1,205 @@
+"""The checks of the candidate's probabilities: calibration and net benefit.
+
+Each has a point rule that decides what passes. Where it is broken the check fails when the interval lies
+wholly on the wrong side or is already narrow, and is on hold when the breach may be chance.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from primum.gate.case import (
+    CANDIDATE,
+    Case,
+    Statistics,
+    end,
+    for_precision,
+    level,
+    more,
+    result,
+    system_words,
+    unjudged,
+)
+from primum.gate.comparisons import obstacle
+from primum.records import CheckResult, CheckStatus
+from primum.stats import decision, reliability, scores
+from primum.stats.intervals import MetricInterval, weighted_interval
+
+Floats = NDArray[np.floating[Any]]
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of a check: its status, a clause with the numbers, and what it waits for."""
+
+    status: CheckStatus
+    clause: str
+    statistics: Statistics
+    labels_needed: int | None = None
+
+
+def _combined(case: Case, name: str, parts: list[Part], good: str) -> CheckResult:
+    """The worst part decides; the reason names every part."""
+    order: list[CheckStatus] = ["fail", "hold", "pass"]
+    status = min((part.status for part in parts), key=order.index)
+    labels = max((p.labels_needed or 0 for p in parts if p.status == "hold"), default=0) or None
+    opening = {"pass": good, "fail": f"Not so: {good[0].lower()}{good[1:]}", "hold": "Cannot tell yet"}[
+        status
+    ]
+    told = [part for part in parts if part.status == status]
+    statistics = {key: value for part in parts for key, value in part.statistics.items()}
+    waiting = more(labels) if status == "hold" else ""
+    reason = f"{opening}: {'; '.join(part.clause for part in told)}.{waiting}"
+    return result(case, name, status, reason, statistics, labels if status == "hold" else None)
+
+
+def _probabilities(case: Case, system: str) -> Floats:
+    return scores.probabilities(case.coded.gold, case.coded.log_probs[system])
+
+
+def _events(case: Case) -> list[int]:
+    """The classes whose probability is judged: the positive one, or each of several."""
+    coded = case.coded
+    return [coded.positive % 2] if coded.classes == 2 else list(range(coded.classes))
+
+
+def calibration(case: Case) -> CheckResult:
+    """Observed over expected events within limits, and Brier not worse than the best classical model's."""
+    name, check = "calibration", case.config.calibration
+    why = obstacle(case, case.best_classical)
+    if why:
+        return unjudged(case, name, why)
+    gold = case.coded.gold
+    sizes = {k: min(int((gold == k).sum()), int((gold != k).sum())) for k in _events(case)}
+    judged = [k for k, size in sizes.items() if size >= check.min_events]
+    if not judged or (case.coded.classes == 2 and len(judged) < len(sizes)):
+        least = min(sizes.values())
+        share = least / gold.size
+        needed = math.ceil((check.min_events - least) / share) if share else None
+        why = f"{check.min_events} records with and without the event are needed, the holdout has {least}"
+        return unjudged(case, name, why, needed)
+    rng = case.generator(name)
+    parts = [_observed_expected(case, k, rng) for k in judged]
+    return _combined(case, name, [*parts, _brier(case, rng)], "The probabilities are calibrated")
+
+
+def _observed_expected(case: Case, k: int, rng: np.random.Generator) -> Part:
+    check, coded = case.config.calibration, case.coded
+    probability, event = _probabilities(case, CANDIDATE)[:, k], coded.gold == k
+    found = weighted_interval(
+        coded.patients,
+        lambda w: reliability.observed_expected(probability, event, w),
+        resamples=case.config.resamples,
+        rng=rng,
+        alpha=case.alpha,
+    )
+    value = math.inf if found.value is None else found.value
+    label = case.panel.labels[k]
+    low, high = check.min_observed_expected, check.max_observed_expected
+    clause = (
+        f"of class '{label}' {int(event.sum())} records were observed and {probability.sum():.1f} expected "
+        f"(O/E {value:.2f}, {level(case.alpha)} interval {_plain(found.lower)} to {_plain(found.upper)}, "
+        f"allowed {low:g} to {high:g})"
+    )
+    statistics: Statistics = {
+        f"oe_{label}": value,
+        f"oe_{label}_lower": found.lower,
+        f"oe_{label}_upper": found.upper,
+    }
+    if low <= value <= high:
+        return Part("pass", clause, statistics)
+    half = _log_half_width(found)
+    if found.lower > high or found.upper < low or not found.value or half <= math.log(high / low) / 2:
+        return Part("fail", clause, statistics)
+    return Part(
+        "hold", clause, statistics, for_precision(coded.patient_count, half, math.log(high / low) / 2)
+    )
+
+
+def _log_half_width(found: MetricInterval) -> float:
+    if not (found.lower > 0 and math.isfinite(found.upper)):
+        return math.inf
+    return math.log(found.upper / found.lower) / 2
+
+
+def _plain(value: float) -> str:
+    return f"{value:.2f}" if math.isfinite(value) else "undefined"
+
+
+def _brier(case: Case, rng: np.random.Generator) -> Part:
+    margin, coded, rival = case.config.calibration.brier_margin, case.coded, case.best_classical
+    ours, theirs = (scores.record_brier(coded.gold, coded.log_probs[s]) for s in (CANDIDATE, rival))
+    worse = ours - theirs
+    found = _mean_interval(case, worse, rng)
+    value = found.value or 0.0
+    clause = (
+        f"Brier {ours.mean():.4f} against {theirs.mean():.4f} of {system_words(rival)} (difference {value:+.4f}, "
+        f"{level(case.alpha)} interval {found.lower:+.4f} to {found.upper:+.4f}, allowed +{margin:g})"
+    )
+    statistics: Statistics = {
+        "brier": float(ours.mean()),
+        "comparator_brier": float(theirs.mean()),
+        "brier_delta": value,
+        "brier_lower": found.lower,
+        "brier_upper": found.upper,
+    }
+    if value <= margin:
+        return Part("pass", clause, statistics)
+    half = (found.upper - found.lower) / 2
+    if found.lower > margin or half <= margin:
+        return Part("fail", clause, statistics)
+    needed = for_precision(coded.patient_count, half, margin) if margin else None
+    return Part("hold", clause, statistics, needed)
+
+
+def _mean_interval(case: Case, values: Floats, rng: np.random.Generator) -> MetricInterval:
+    return weighted_interval(
+        case.coded.patients,
+        lambda w: w @ values / w.sum(1),
+        resamples=case.config.resamples,
+        rng=rng,
+        alpha=case.alpha,
+    )
+
+
+def net_benefit(case: Case) -> CheckResult:
+    """At each of the task's thresholds the net benefit is not below treating everyone, or no one."""
+    name, thresholds = "net_benefit", case.task.decision_thresholds
+    if not thresholds:
+        return result(case, name, "pass", "The task names no decision threshold.")
+    why = obstacle(case, CANDIDATE)
+    if case.coded.classes != 2:
+        why = "net benefit is defined for two classes; take `decision_thresholds` out of the task"
+    if why:
+        return unjudged(case, name, why)
+    rng = case.generator(name)
+    parts = [_at_threshold(case, t, other, rng) for t in thresholds for other in ("all", "none")]
+    return _combined(case, name, parts, "Acting on the model is no worse than treating all or none")
+
+
+def _at_threshold(case: Case, threshold: float, other: str, rng: np.random.Generator) -> Part:
+    positive = case.coded.positive % 2
+    event = case.coded.gold == positive
+    probability = _probabilities(case, CANDIDATE)[:, positive]
+    ours = decision.benefit_per_record(probability, event, threshold)
+    everyone = decision.benefit_per_record(np.ones(event.size), event, threshold)
+    gain = ours - (everyone if other == "all" else 0.0)
+    found = _mean_interval(case, gain, rng)
+    value, wanted = found.value or 0.0, case.task.effect_of_interest
+    clause = (
+        f"net benefit at {threshold:g} is {ours.mean():.3f}, {value:+.3f} against treating {other} "
+        f"({level(case.alpha)} interval {end(found.lower)} to {end(found.upper)})"
+    )
+    key = f"{threshold:g}_vs_{other}"
+    statistics: Statistics = {key: value, f"{key}_lower": found.lower, f"{key}_upper": found.upper}
+    if value >= 0:
+        return Part("pass", clause, statistics)
+    half = (found.upper - found.lower) / 2
+    if found.upper < 0 or half <= wanted:
+        return Part("fail", clause, statistics)
+    return Part("hold", clause, statistics, for_precision(case.coded.patient_count, half, wanted))

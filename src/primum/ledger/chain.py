@@ -1,0 +1,125 @@
+"""The chain: entries, their hashes, and what is wrong with a stored chain."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal
+
+from primum.errors import BadInput
+from primum.records import Frozen
+
+Kind = Literal["look", "exhausted", "decision", "promotion", "rollback", "override", "note"]
+GENESIS = "0" * 64
+CLOCK_TOLERANCE = timedelta(minutes=5)
+"""Entries of several machines may be stamped this much out of order; more is a clock set back."""
+
+
+class Entry(Frozen):
+    """One line of the ledger."""
+
+    position: int
+    """1-based, without gaps."""
+    time: str
+    """ISO 8601, UTC."""
+    kind: Kind
+    task: str
+    site: str
+    holdout: str
+    """The split version whose holdout is meant; empty where none is."""
+    payload: dict[str, Any]
+    previous: str
+    hash: str
+
+    def computed_hash(self) -> str:
+        """SHA-256 over everything but the hash itself."""
+        return digest(self.model_dump(mode="json", exclude={"hash"}))
+
+
+def entry_of(row: Any) -> Entry:
+    """Read a stored row. Raises ValueError when its content cannot be read."""
+    return Entry.model_validate({**row._mapping, "payload": json.loads(row.payload)})
+
+
+class HoldoutStatus(Frozen):
+    """How far one holdout is used up."""
+
+    task: str
+    site: str
+    holdout: str
+    looks_used: int
+    planned: int
+    alpha_left: float
+    rotation_due: bool
+    """True when no look is left: `primum split rotate` makes the next holdout."""
+
+
+def holdout_status(key: tuple[str, str, str], looks: Sequence[Entry]) -> HoldoutStatus:
+    """Count the looks at one (task, site, holdout); `looks` holds at least one."""
+    task, site, holdout = key
+    plan = looks[0].payload
+    left = max(0, plan["planned"] - len(looks))
+    return HoldoutStatus(
+        task=task,
+        site=site,
+        holdout=holdout,
+        looks_used=len(looks),
+        planned=plan["planned"],
+        alpha_left=plan["holdout_alpha"] * left / plan["planned"],
+        rotation_due=left == 0,
+    )
+
+
+def problems(rows: Sequence[Any], count: int, last_hash: str) -> Iterator[str]:
+    """What is wrong with the stored rows, in order, given the head's count and last hash."""
+    previous, expected = GENESIS, 1
+    latest: datetime | None = None
+    for row in rows:
+        where = f"entry {row.position}"
+        if row.position != expected:
+            yield f"{where}: entry {expected} is missing"
+        try:
+            entry, at = entry_of(row), time_of(row.time)
+        except ValueError:
+            yield f"{where}: its content cannot be read"
+        else:
+            if entry.computed_hash() != row.hash:
+                yield f"{where}: its content was changed after it was written"
+            if latest is not None and latest - at > CLOCK_TOLERANCE:
+                yield f"{where}: it is older than the entry before it"
+            latest = at
+        if row.previous != previous:
+            yield f"{where}: not chained to the entry before it (missing, reordered or replaced)"
+        previous, expected = row.hash, row.position + 1
+    if len(rows) != count or previous != last_hash:
+        yield f"the head names {count} entries ending in {last_hash[:12]}, stored are {len(rows)}"
+
+
+def stamp(now: datetime) -> str:
+    """ISO 8601 in UTC. Raises BadInput for a time without zone."""
+    if now.tzinfo is None:
+        raise BadInput("the ledger needs a time with its zone; pass datetime.now(UTC)")
+    return now.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+def time_of(stamped: str) -> datetime:
+    """Read a stamp back. Raises ValueError when it is none."""
+    time = datetime.fromisoformat(stamped)
+    if time.tzinfo is None:
+        raise ValueError("no time zone")
+    return time
+
+
+def canonical(value: Any) -> str:
+    """The one JSON text of a value. Raises BadInput for what JSON cannot hold."""
+    try:
+        return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    except (TypeError, ValueError):
+        raise BadInput("a ledger entry's payload must be plain JSON without NaN or infinity") from None
+
+
+def digest(body: Mapping[str, Any]) -> str:
+    """SHA-256 (64 hex digits) of the canonical JSON."""
+    return hashlib.sha256(canonical(body).encode()).hexdigest()

@@ -1,0 +1,1 @@
+"""What `primum-base` learns from: synthetic patient worlds, their words and the tokenizer. No torch here."""

@@ -1,0 +1,71 @@
+"""The model card and the licence note that lie beside the weights."""
+
+from __future__ import annotations
+
+from primum.pretraining.config import PretrainConfig, PretrainReport
+
+LICENSE = """MIT License
+
+These weights, the tokenizer and the chat template were made by Primum from synthetic data that its own
+generator wrote; they contain no third-party material and carry Primum's licence (see LICENSE at the root
+of the project).
+"""
+
+_CARD = """---
+license: mit
+library_name: transformers
+pipeline_tag: text-generation
+tags: [synthetic, tabular, clinical]
+---
+# primum-base
+
+The base model that ships with Primum, so that the main job runs on a closed machine. It is small and knows
+nothing about medicine: it has learned to *read records as Primum writes them*, so that LoRA has something to
+adapt. It has seen no real record. It is no medical device and answers nothing by itself.
+
+| | |
+|---|---|
+| architecture | Llama (`LlamaForCausalLM`), tied embeddings, RoPE |
+| parameters | {parameters:,} ({layers} layers, width {hidden_size}, {heads} heads, MLP {intermediate_size}) |
+| context | {context:,} positions; trained on conversations of up to {longest} tokens |
+| tokenizer | its own byte-level BPE, {vocab_size:,} entries, digits one by one, any UTF-8 text |
+| chat template | `<\\|user\\|>...<\\|end\\|><\\|assistant\\|>...<\\|end\\|>`, several turns |
+| numbers | z-scores of the training part in tenths, sign and two digits: `+13` is 1.3 standard deviations |
+| training | {tokens:,} tokens, {steps:,} steps, {minutes:.0f} min on {threads} CPU threads, seed {seed} |
+| optimizer | Muon {muon_learning_rate} (matrices), AdamW {adam_learning_rate} (embeddings, norms) |
+| weights | SHA-256 `{weights_sha256}` |
+
+## Data
+Synthetic patient worlds from a seeded generator (`primum.pretraining.worlds`): 1 to 32 named columns
+drawn from a word list and made-up names, correlated, skewed, stepped, partly categories, partly not
+recorded; written by the very renderer that fine-tuning uses. Three kinds of conversation: *stated* (the
+question states the rule: thresholds, signed sums, comparisons, counts), *lasting* ({conditions} made-up
+conditions with a hidden rule that lasts through the corpus) and *in context* (the rule has to be
+inferred from the labelled records before). The pairing of words with rules is random: no clinical
+knowledge is in it.
+
+## Held-out synthetic worlds
+Accuracy of the most probable allowed answer, conversations of a seed that training never used:
+
+| kind | accuracy | guessing |
+|---|---|---|
+{worlds}
+{judgements}
+## Rebuild
+```
+python run.py --pipeline pretrain
+```
+The same config, library versions, threads and kind of processor give the same weights; `pretrain.json` holds
+the config, `training_log.csv` every step.
+"""
+
+
+def model_card(config: PretrainConfig, report: PretrainReport, judgements: str = "") -> str:
+    """The README.md of the model folder; `judgements` is a Markdown section on fine-tuning with real sets."""
+    worlds = "\n".join(
+        f"| {kind.replace('_', ' ')} | {accuracy:.3f} | {report.chance[kind]:.3f} |"
+        for kind, accuracy in report.accuracy.items()
+    )
+    values = {**config.model_dump(), **report.model_dump()}
+    section = f"\n{judgements.strip()}\n" if judgements.strip() else ""
+    return _CARD.format(**values, minutes=report.seconds / 60, worlds=worlds, judgements=section)

@@ -1,0 +1,145 @@
+"""The only renderer: training, evaluation and serving write a record through the functions of this file.
+
+A record becomes one user message of three lines: the question, the features, the allowed answers. How numbers
+are written is the base model's choice (`model.numbers`): a small base reads standard deviations in fixed width,
+a large one reads the raw value with its unit. The training statistics behind the first way are part of the
+frozen Renderer, hence of the prompt hash and of every adapter bundle.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal
+
+import numpy as np
+
+from primum.records import UNPARSED, Frozen
+
+NOT_RECORDED = "not recorded"
+
+
+def render_message(question: str, pairs: Iterable[tuple[str, str]], answers: Sequence[str]) -> str:
+    """Write one record: `question`, then `name: value; name: value`, then the allowed answers."""
+    features = "; ".join(f"{name}: {value}" for name, value in pairs)
+    return f"{question}\n{features}\nAnswer {' or '.join(answers)}."
+
+
+def write_standardised(z: float) -> str:
+    """Write a z-score as a sign and two digits, in tenths of a standard deviation: 1.34 -> '+13'.
+
+    The width is fixed so that a digit keeps its place; beyond 9.9 standard deviations the value is clipped.
+    """
+    tenths = max(-99, min(99, round(z * 10)))
+    return f"{'-' if tenths < 0 else '+'}{abs(tenths):02d}"
+
+
+def write_raw(value: float, unit: str | None) -> str:
+    """Write a number to four significant digits, large ones whole, and its unit: 63.0 -> '63 years'."""
+    text = f"{value:.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+    return f"{text} {unit}" if unit else text
+
+
+class RenderedFeature(Frozen):
+    """How one feature is written. `mean` and `sd` come from the training part alone (numbers only)."""
+
+    column: str
+    name: str
+    kind: Literal["number", "category", "text"]
+    unit: str | None = None
+    words: dict[str, str] = {}
+    """Raw category value -> the word the prompt uses."""
+    mean: float = 0.0
+    sd: float = 1.0
+
+
+class Renderer(Frozen):
+    """Everything that decides what the model reads: its content hash is the prompt hash."""
+
+    question: str
+    numbers: Literal["standardised", "raw"]
+    features: tuple[RenderedFeature, ...]
+    verbalizers: dict[str, str]
+    """Label -> the words the model answers with, in the order of the task's labels."""
+    max_text_chars: int | None = None
+    """Free text longer than this is cut at the end where the task allows it."""
+
+    def message(self, record: Mapping[str, object]) -> str:
+        """Render the user message of one record (feature column -> value; missing ones may be None or NaN)."""
+        pairs = ((f.name, self._value(f, record.get(f.column))) for f in self.features)
+        return render_message(self.question, pairs, tuple(self.verbalizers.values()))
+
+    def _value(self, feature: RenderedFeature, value: object) -> str:
+        if is_missing(value):
+            return NOT_RECORDED
+        if feature.kind == "number":
+            number = float(value)  # type: ignore[arg-type]
+            if self.numbers == "raw":
+                return write_raw(number, feature.unit)
+            return write_standardised((number - feature.mean) / feature.sd)
+        text = one_line(str(value))
+        if feature.kind == "text":
+            return text if self.max_text_chars is None else text[: self.max_text_chars]
+        return feature.words.get(text, text)
+
+    def parse(self, answer: str) -> str:
+        """Read a generated answer back into a label, or UNPARSED. See `parse_answer`."""
+        return parse_answer(answer, self.verbalizers)
+
+
+def one_line(text: str) -> str:
+    """Join lines and runs of blanks, so that no value can imitate the prompt's own lines."""
+    return " ".join(text.split())
+
+
+def is_missing(value: object) -> bool:
+    """True for None, NaN and pandas' missing marks, and for empty text."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return True
+    return str(value).strip() in ("", "<NA>", "nan", "NaT")
+
+
+def fit_feature(feature: RenderedFeature, train_values: Sequence[float] | np.ndarray) -> RenderedFeature:
+    """Return the feature with mean and standard deviation of the training values (n,), NaN left out.
+
+    A constant or empty column gets a standard deviation of 1.
+    """
+    values = np.asarray(train_values, dtype=float)
+    values = values[~np.isnan(values)]
+    if values.size == 0:
+        return feature
+    sd = float(values.std())
+    return feature.model_copy(update={"mean": float(values.mean()), "sd": sd if sd > 0 else 1.0})
+
+
+_THINKING = re.compile(r"<think>.*?(</think>|\Z)", re.DOTALL | re.IGNORECASE)
+
+
+def parse_answer(answer: str, verbalizers: Mapping[str, str]) -> str:
+    """Return the label whose verbalizer the answer consists of, or UNPARSED.
+
+    A thinking block is left out, whether or not it was closed. The rest must begin with exactly one verbalizer
+    as whole words, and name no other one: "Yes and no" is unparsed.
+    """
+    text = _normalise(_THINKING.sub(" ", answer))
+    found = {label for label, words in verbalizers.items() if re.search(_whole(words), text)}
+    found -= {  # "no" inside "not sure, no growth" counts, but a verbalizer inside a longer found one does not
+        short
+        for short in found
+        for long in found
+        if short != long and re.search(_whole(verbalizers[short]), _normalise(verbalizers[long]))
+    }
+    if len(found) != 1:
+        return UNPARSED
+    label = found.pop()
+    return label if re.match(_whole(verbalizers[label]), text) else UNPARSED
+
+
+def _normalise(text: str) -> str:
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+
+
+def _whole(words: str) -> str:
+    return rf"(?<!\w){re.escape(_normalise(words))}(?!\w)"

@@ -1,0 +1,297 @@
+"""The frozen values that travel between stages.
+
+Rows of patients never travel through ZenML: they lie in a split version that DVC stores, and the stages pass
+the small values below, which say where the rows lie and what was found in them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, model_validator
+
+UNPARSED = "unparsed"
+"""The predicted label of an answer that could not be read. It is wrong in every metric and never dropped."""
+
+ALL_SITES = "all"
+"""The site of an adapter that was trained on every site's records, and of records without a site."""
+
+Part = Literal["train", "validation", "test"]
+
+
+class Frozen(BaseModel):
+    """A value that cannot change and knows its content hash."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    def content_hash(self) -> str:
+        """SHA-256 (64 hex digits) of the value's canonical JSON."""
+        text = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+class IngestReport(Frozen):
+    """What ingest found in a source; the rows themselves lie in the Parquet file `path`.
+
+    Canonical columns of that file: `record_id`, `patient_id`, `site`, `time`, `label` (strings; `label` holds
+    class names of the task, `time` ISO text or null), then one column per feature of the task under its source
+    name: float64 for numbers (NaN = not recorded), string for categories and text (null = not recorded).
+    """
+
+    path: str
+    sha256: str
+    rows: int
+    patients: int
+    sites: tuple[str, ...]
+    label_counts: dict[str, int]
+    missing: dict[str, int]
+    """Per feature: how many values are not recorded, disguised ones included."""
+    disguised: dict[str, int]
+    """Per feature: how many of those were missing values in disguise."""
+    notes: tuple[str, ...] = ()
+
+
+class SplitVersion(Frozen):
+    """One stored split: three Parquet files (train, validation, test) under one DVC hash."""
+
+    task: str
+    path: str
+    """Folder of the split, relative to the workspace root; `<path>.dvc` is its pointer file."""
+    dvc_hash: str
+    """DVC's md5 of the folder (`....dir`): the split version."""
+    size: int
+    """Bytes."""
+    counts: dict[str, dict[str, int]]
+    """part -> class -> records."""
+    patients: dict[str, int]
+    """part -> patients."""
+    duplicate_groups: int
+    notes: tuple[str, ...] = ()
+
+
+class Example(Frozen):
+    """One rendered record: the user message, and the verbalizer of its label where the label is known."""
+
+    record_id: str
+    prompt: str
+    answer: str | None = None
+
+
+class Predictions(Frozen):
+    """What one system said of each record, in the order of `record_ids`.
+
+    `log_probs[i][k]` is the normalised log-probability (they sum to 1 over the K labels, after exp) of
+    `labels[k]` for record i, or None where the system could not be read. `predicted[i]` is a label or UNPARSED.
+    """
+
+    system: str
+    labels: tuple[str, ...]
+    record_ids: tuple[str, ...]
+    log_probs: tuple[tuple[float, ...] | None, ...]
+    predicted: tuple[str, ...]
+    latency_ms: tuple[float, ...] = ()
+
+    @model_validator(mode="after")
+    def _same_length(self) -> Self:
+        n = len(self.record_ids)
+        if len(set(self.record_ids)) != n:
+            raise ValueError(f"predictions of '{self.system}': a record id stands twice")
+        if not len(self.log_probs) == len(self.predicted) == n or len(self.latency_ms) not in (0, n):
+            raise ValueError(f"predictions of '{self.system}': lengths differ from the {n} record ids")
+        unknown = set(self.predicted) - {*self.labels, UNPARSED}
+        if unknown:
+            raise ValueError(f"predictions of '{self.system}': {len(unknown)} unknown label(s)")
+        return self
+
+
+class Panel(Frozen):
+    """Every system's predictions on identical records, with the truth and who the records belong to.
+
+    `gold`, `patient_ids` and `sites` follow the order of `record_ids`; so does every entry of `systems`.
+    """
+
+    labels: tuple[str, ...]
+    positive: str | None
+    """The class whose recall is called recall (binary tasks); None for more than two classes."""
+    record_ids: tuple[str, ...]
+    patient_ids: tuple[str, ...]
+    sites: tuple[str, ...]
+    gold: tuple[str, ...]
+    systems: dict[str, Predictions]
+    subgroups: dict[str, tuple[str, ...]] = {}
+    """Column (sex, age band ...) -> each record's group; `sites` are a subgroup in any case."""
+
+    @model_validator(mode="after")
+    def _paired(self) -> Self:
+        n = len(self.record_ids)
+        if not len(self.patient_ids) == len(self.sites) == len(self.gold) == n:
+            raise ValueError("panel: patients, sites and gold must have one entry per record")
+        for column, groups in self.subgroups.items():
+            if len(groups) != n:
+                raise ValueError(f"panel: subgroup '{column}' must have one entry per record")
+        for name, predictions in self.systems.items():
+            if predictions.record_ids != self.record_ids:
+                raise ValueError(f"panel: '{name}' was scored on different records than the panel's")
+        return self
+
+
+class Look(Frozen):
+    """One reserved opening of a holdout."""
+
+    holdout: str
+    """The split version whose test part is opened."""
+    number: int
+    """1-based."""
+    planned: int
+    alpha: float
+    """The share of the holdout's alpha that this look may spend; 0 after the last planned look."""
+    entry_hash: str
+
+    @property
+    def exhausted(self) -> bool:
+        """True when the holdout's planned looks were all spent before this one."""
+        return self.number > self.planned
+
+
+class LeakageReport(Frozen):
+    """What training (train and validation parts) and holdout share; all counts must be 0."""
+
+    patients: int
+    identical_rows: int
+    """Holdout records whose feature row also stands in training."""
+    near_duplicates: int
+    """Holdout records whose text shares too many n-grams with a training text."""
+
+
+class BaselineFit(Frozen):
+    """One classical comparator: what was chosen on validation, enough to fit it again on the same records."""
+
+    name: Literal["majority", "lasso", "random_forest", "tfidf"]
+    parameters: dict[str, float | int | str]
+    validation: dict[str, float]
+    """Metric -> value on validation."""
+
+
+class Baselines(Frozen):
+    """Every classical comparator of a run, and the one that was best on validation."""
+
+    fits: tuple[BaselineFit, ...]
+    best: str
+
+
+Outcome = Literal["PROMOTE", "REJECT", "HOLD"]
+CheckStatus = Literal["pass", "fail", "hold", "not assessed"]
+
+
+class CheckResult(Frozen):
+    """One check of the gate."""
+
+    name: str
+    required: bool
+    status: CheckStatus
+    reason: str
+    """One sentence in plain words, with the numbers."""
+    statistics: dict[str, float | int | str | None] = {}
+    labels_needed: int | None = None
+    """How many more labelled patients the check needs, where it could not be judged."""
+
+
+class Evidence(Frozen):
+    """Every test the gate ran, with the hashes of what it ran on."""
+
+    task: str
+    site: str
+    candidate: str
+    """Content hash of the candidate's bundle."""
+    look: Look
+    checks: tuple[CheckResult, ...]
+    metrics: dict[str, dict[str, float | None]]
+    """system -> metric -> value on the holdout (None = undefined, said why in the report)."""
+    inputs: dict[str, str]
+    """What -> hash: split version, prompt, base, gate config, predictions, code ..."""
+
+
+class Verdict(Frozen):
+    """What the gate decided."""
+
+    outcome: Outcome
+    reasons: tuple[str, ...]
+    labels_needed: int | None = None
+    evidence: Evidence
+
+
+class RegisteredVersion(Frozen):
+    """One version of the registry: an adapter bundle, the verdict on it, and its stage."""
+
+    task: str
+    site: str
+    number: int
+    """1-based per (task, site)."""
+    stage: str | None
+    """`production`, `archived` (was in production) or None."""
+    anchor: bool
+    """The first version ever promoted for this task and site."""
+    outcome: Outcome
+    bundle_sha256: str
+    adapter_sha256: str
+    ledger_entry: str
+    """Hash of the ledger entry of the decision."""
+    reasons: tuple[str, ...]
+    metrics: dict[str, float | None] = {}
+    """The adapter's metrics on the holdout it was judged on."""
+
+    @property
+    def name(self) -> str:
+        """How people name it."""
+        return f"{self.task}@{self.site} v{self.number}"
+
+
+class Comparators(Frozen):
+    """What the candidate must hold its ground against, beside base and classical models."""
+
+    champion: RegisteredVersion | None = None
+    anchor: RegisteredVersion | None = None
+
+
+class Evaluation(Frozen):
+    """All systems on the opened holdout, and the look that it cost."""
+
+    look: Look
+    panel: Panel
+    leakage: LeakageReport
+
+
+class Decision(Frozen):
+    """A verdict and the ledger entry that holds it."""
+
+    verdict: Verdict
+    ledger_entry: str
+
+
+class TrainingLog(Frozen):
+    """One epoch of one candidate."""
+
+    epoch: int
+    train_loss: float
+    validation_macro_f1: float
+    validation_loss: float
+    seconds: float
+
+
+class Candidate(Frozen):
+    """A trained adapter on disk, and what validation says of it. `path` is a PEFT folder."""
+
+    name: str
+    rank: int
+    path: str
+    adapter_sha256: str
+    """SHA-256 of adapter_model.safetensors: bit-identical weights give the identical hash."""
+    best_epoch: int
+    validation_macro_f1: float
+    validation_loss: float
+    log: tuple[TrainingLog, ...]
+    train_seconds: float
+    adapter_bytes: int
+    trainable_parameters: int

@@ -1,0 +1,135 @@
+"""The folder of a run: written complete, or not at all."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from pydantic_core import to_json
+
+from primum.errors import BadInput, Unavailable
+from primum.reports import tables
+from primum.reports.facts import RunFacts
+
+MARKER = "run.json"
+"""A folder that holds it is a report of ours and may be replaced."""
+
+_REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG}
+_FULL = {errno.ENOSPC, errno.EDQUOT}
+
+
+def write_run(out_dir: Path, facts: RunFacts) -> Path:
+    """Write every report of the run and return the path of report.html.
+
+    The files are written into a folder beside it that is renamed at the end; a report that lies there already
+    is replaced. An exhausted holdout stays closed: no predictions, no confusion matrices, no figures of it.
+    Raises BadInput where `out_dir` holds other files or may not be written, Unavailable where the disk is
+    full or fails.
+    """
+    partial = out_dir.parent / f".{out_dir.name}.{os.getpid()}.partial"
+    with _in_words(out_dir):
+        if out_dir.is_symlink() or (out_dir.exists() and not _replaceable(out_dir)):
+            raise BadInput(
+                f"output folder {out_dir} exists and is no report of Primum's; name another with --output"
+            )
+        try:
+            out_dir.parent.mkdir(parents=True, exist_ok=True)
+            shutil.rmtree(partial, ignore_errors=True)
+            partial.mkdir()
+            _write_all(partial, facts)
+            _swap(partial, out_dir)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+    return out_dir / "report.html"
+
+
+def _replaceable(folder: Path) -> bool:
+    return folder.is_dir() and ((folder / MARKER).is_file() or not any(folder.iterdir()))
+
+
+def _swap(partial: Path, out_dir: Path) -> None:
+    if not out_dir.exists():
+        partial.rename(out_dir)
+        return
+    old = partial.with_suffix(".old")
+    out_dir.rename(old)
+    try:
+        partial.rename(out_dir)
+    except OSError:
+        old.rename(out_dir)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+@contextmanager
+def _in_words(out_dir: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _REFUSED:
+            raise BadInput(
+                f"output folder {out_dir} cannot be written ({error.strerror}); name another with --output"
+            ) from None
+        mend = "free space there" if error.errno in _FULL else "check the disk"
+        raise Unavailable(
+            f"report {out_dir} could not be written ({error.strerror}), none was left; {mend}, run again"
+        ) from None
+
+
+def _write_all(folder: Path, facts: RunFacts) -> None:
+    # Late, because matplotlib takes half a second that only a run with a report should pay.
+    from primum.reports import figures, html
+
+    for name, text in _texts(facts):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(text, encoding="utf-8", newline="")
+    drawings = figures.draw(facts)
+    figures.save(drawings, folder / "figures")
+    (folder / "report.html").write_text(html.render(facts, drawings), encoding="utf-8", newline="")
+
+
+def _texts(facts: RunFacts) -> Iterator[tuple[str, str]]:
+    """Name and content of every plain file."""
+    yield "results.csv", tables.csv_text([tables.RESULT_COLUMNS, *tables.results(facts)])
+    if not facts.exhausted:
+        yield "paired_preds.csv", tables.csv_text(tables.paired(facts))
+        for system in facts.systems:
+            yield f"confusion_{_safe(system)}.csv", tables.csv_text(tables.confusion_rows(facts, system))
+    yield "stat_tests.json", _json(_stat_tests(facts))
+    yield "verdict.json", _json(facts.verdict)
+    yield MARKER, _json(facts.model_dump(exclude={"panel"}))
+    yield "tables/results.md", tables.results_markdown(facts)
+    yield "tables/checks.md", tables.checks_markdown(facts)
+    yield "tables/candidates.md", tables.candidates_markdown(facts)
+
+
+def _stat_tests(facts: RunFacts) -> dict[str, Any]:
+    evidence = facts.verdict.evidence
+    return {
+        "task": evidence.task,
+        "site": evidence.site,
+        "primary_metric": facts.config.task.primary_metric,
+        "n": len(facts.panel.record_ids),
+        "patients": len(set(facts.panel.patient_ids)),
+        "look": evidence.look,
+        "checks": evidence.checks,
+    }
+
+
+def _safe(system: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", system):
+        raise BadInput(
+            f"system {system!r}: its name becomes a file name; use letters, digits, '_', '.' and '-'"
+        )
+    return system
+
+
+def _json(value: Any) -> str:
+    """Valid JSON in a fixed order; NaN and infinities, which JSON lacks, become null."""
+    return to_json(value, indent=2, inf_nan_mode="null").decode() + "\n"

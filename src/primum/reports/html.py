@@ -1,0 +1,162 @@
+"""One self-contained page: no script, nothing loaded from anywhere, autoescaped, no patient's row in it."""
+
+from __future__ import annotations
+
+import re
+from importlib.resources import files
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+
+from primum.reports import tables
+from primum.reports.facts import ADAPTER, BASE, RunFacts
+from primum.reports.figures import Drawing
+from primum.reports.limits import limits
+from primum.reports.plots import BLUE, GREEN, GREY, GRID, INK, MUTED, ORANGE, PAPER, PURPLE
+
+MEANINGS = {
+    "PROMOTE": "The adapter passed every required check on the holdout.",
+    "REJECT": "The adapter was shown not to be good enough.",
+    "HOLD": "These records cannot decide it. That is neither a pass nor a failure.",
+}
+SIGNS = {"PROMOTE": "✓", "REJECT": "✕", "HOLD": "?"}
+_VARIABLES = {
+    PAPER: "paper",
+    INK: "ink",
+    MUTED: "muted",
+    GRID: "grid",
+    BLUE: "blue",
+    ORANGE: "orange",
+    GREEN: "green",
+    PURPLE: "purple",
+    GREY: "grey",
+}
+
+
+def render(facts: RunFacts, drawings: tuple[Drawing, ...]) -> str:
+    """Write the page. Pure: identical facts give the identical text."""
+    environment = Environment(
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    source = files("primum.reports").joinpath("report.html.j2").read_text(encoding="utf-8")
+    return environment.from_string(source).render(**_view(facts, drawings))
+
+
+def _view(facts: RunFacts, drawings: tuple[Drawing, ...]) -> dict[str, Any]:
+    verdict = facts.verdict
+    rows = [(s, tables.title(s), cells(facts, s)) for s in facts.systems]
+    checks = verdict.evidence.checks
+    return {
+        "facts": facts,
+        "task": facts.config.task,
+        "verdict": verdict,
+        "meaning": MEANINGS[verdict.outcome],
+        "sign": SIGNS[verdict.outcome],
+        "headline": _headline(facts),
+        "reasons": tables.reasons(facts),
+        "tally": tables.tally(facts),
+        "columns": [*tables.METRICS.values(), "Parsed"],
+        "results": rows,
+        "undefined": any(tables.NO_VALUE in values for _, _, values in rows),
+        "n": len(facts.panel.gold),
+        "checks": [
+            (c, [(k.replace("_", " "), tables.statistic(k, v)) for k, v in c.statistics.items()])
+            for c in checks
+        ],
+        "sweep_columns": tables.SWEEP,
+        "sweep": tables.sweep_rows(facts),
+        "drawings": [(d, inline(d)) for d in drawings],
+        "parts": [p for p in ("train", "validation", "test") if p in facts.split.counts],
+        "notes": list(dict.fromkeys((*facts.ingest.notes, *facts.split.notes, *facts.notes))),
+        "missing": sorted(
+            ((k, v) for k, v in facts.ingest.missing.items() if v), key=lambda kv: (-kv[1], kv[0])
+        ),
+        "baselines": [(tables.title(b.name), b) for b in facts.baselines],
+        "hashes": _hashes(facts),
+        "total_seconds": sum(facts.stage_seconds.values()),
+        "longest": max(facts.stage_seconds.values(), default=0) or 1,
+        "limits": limits(facts),
+        "title": tables.title,
+        "number": tables.number,
+    }
+
+
+def cells(facts: RunFacts, system: str) -> list[str]:
+    """The metrics of one system as text, `parsed` last."""
+    return [tables.number(facts.metric(system, m)) for m in (*tables.METRICS, "parsed")]
+
+
+def _headline(facts: RunFacts) -> list[tuple[str, str, str]]:
+    """The few numbers of the first screen: name, value, what to compare it with."""
+    primary = facts.config.task.primary_metric
+    others = [s for s in (BASE, facts.classical) if s and s in facts.panel.systems]
+    against = ", ".join(f"{tables.title(s)} {tables.number(facts.metric(s, primary))}" for s in others)
+    adapter = {m: tables.number(facts.metric(ADAPTER, m)) for m in tables.METRICS}
+    tiles = [(f"{tables.METRICS[primary]} of the adapter", adapter[primary], against)]
+    if facts.panel.positive is not None:
+        found, left = _found(facts, facts.panel.positive)
+        tiles.append((f"Recall ({facts.panel.positive})", adapter["recall"], f"{found} found"))
+        tiles.append(("Specificity", adapter["specificity"], f"{left} of the others recognised"))
+    else:
+        tiles.append(("Balanced accuracy", adapter["balanced_accuracy"], "mean recall of the classes"))
+    if facts.exhausted:
+        tiles = []
+    patients = len(set(facts.panel.patient_ids))
+    tiles.append(
+        ("Holdout", f"{len(facts.panel.gold):,}", f"records of {patients:,} patients, never trained on")
+    )
+    return tiles
+
+
+def _found(facts: RunFacts, positive: str) -> tuple[str, str]:
+    """How many of the positive class, and of the other one, the adapter got right, in words."""
+    counts, labels = tables.confusion(facts, ADAPTER), facts.panel.labels
+    right = {
+        label: f"{row[i]:,} of {sum(row):,}"
+        for i, (label, row) in enumerate(zip(labels, counts, strict=True))
+    }
+    return right[positive], next(text for label, text in right.items() if label != positive)
+
+
+def _hashes(facts: RunFacts) -> list[tuple[str, str]]:
+    known = {
+        "split version (DVC)": facts.split.dvc_hash,
+        "source data (SHA-256)": facts.ingest.sha256,
+        "prompt": facts.prompt_hash,
+        "base model": facts.base_hash,
+        "adapter weights": facts.adapter.adapter_sha256,
+        "bundle": facts.bundle_hash,
+        "gate configuration": facts.config.gate.content_hash(),
+        "run configuration": facts.config.content_hash(),
+        "ledger entry of the look": facts.verdict.evidence.look.entry_hash,
+        "git revision": facts.git_revision,
+        "code": facts.code_version,
+    }
+    shown = set(known.values())
+    more = {k.replace("_", " "): v for k, v in facts.verdict.evidence.inputs.items() if v not in shown}
+    return [*known.items(), *((k if k not in known else f"{k} (gate)", v) for k, v in more.items())]
+
+
+def inline(drawing: Drawing) -> Markup:
+    """The SVG for use inside the page: its own namespace, the page's fonts and colours, a spoken text.
+
+    The text of labels was escaped by the SVG writer; the alternative text is escaped here.
+    """
+    svg = drawing.svg[drawing.svg.index("<svg") :]
+    box = re.search(r'viewBox="([^"]*)"', svg)
+    body = svg[svg.index(">") + 1 :]
+    body = re.sub(r"<style.*?</style>", "", body, count=1, flags=re.DOTALL)
+    body = re.sub(r'<g id="[^"]*"', "<g", body)
+    body = re.sub(r'(id="|url\(#|href="#)', rf"\g<1>{drawing.name}-", body)
+    body = re.sub(r"font-family: [^;\"]*;? ?", "", body)
+    for colour, name in _VARIABLES.items():
+        body = body.replace(colour, f"var(--{name})")
+    opening = Markup('<svg viewBox="{}" role="img" aria-label="{}">').format(
+        box[1] if box else "", f"{drawing.heading}. {drawing.alt}"
+    )
+    return opening + Markup(body)  # noqa: S704 - written by matplotlib's SVG writer, which escapes

@@ -1,0 +1,79 @@
+"""From the artifacts of a run to its RunFacts, and to its folder under outputs/."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+
+from primum import __version__
+from primum.bundle import Bundle
+from primum.config import RunConfig
+from primum.records import (
+    Baselines,
+    Candidate,
+    Decision,
+    Evaluation,
+    IngestReport,
+    RegisteredVersion,
+    SplitVersion,
+)
+from primum.reports.facts import RunFacts
+from primum.reports.files import write_run
+
+LIBRARIES = ("torch", "transformers", "peft", "trl", "scikit-learn", "numpy", "dvc", "zenml")
+
+
+def gather(  # noqa: PLR0913 - a report shows everything
+    *,
+    config: RunConfig,
+    ingested: IngestReport,
+    split: SplitVersion,
+    candidates: Sequence[Candidate],
+    chosen: Candidate,
+    bundle: Bundle,
+    baselines: Baselines,
+    evaluation: Evaluation,
+    decision: Decision,
+    version: RegisteredVersion,
+    started: datetime,
+    stages: Mapping[str, tuple[datetime, datetime]],
+    cached: bool,
+    pointer: str | None,
+) -> RunFacts:
+    """Put everything that a report shows into one frozen value."""
+    return RunFacts(
+        config=config,
+        ingest=ingested,
+        split=split,
+        prompt_hash=bundle.card.renderer.content_hash(),
+        base_id=bundle.card.base_id,
+        base_hash=bundle.card.base_hash,
+        candidates=tuple(candidates),
+        chosen=chosen.name,
+        baselines=baselines.fits,
+        panel=evaluation.panel,
+        verdict=decision.verdict,
+        temperature=bundle.card.temperature,
+        registry_version=f"{version.name} ({version.stage or 'no stage'})",
+        bundle_hash=bundle.sha256,
+        git_revision=bundle.card.git_revision,
+        code_version=__version__,
+        versions={name: importlib.metadata.version(name) for name in LIBRARIES},
+        started=started.isoformat(timespec="seconds"),
+        stage_seconds={name: (end - start).total_seconds() for name, (start, end) in stages.items()},
+        notes=tuple(note for note in (*ingested.notes, *split.notes, pointer) if note),
+        cached=cached,
+    )
+
+
+def publish(out_dir: Path, facts: RunFacts) -> Path:
+    """Write the run's folder, point `latest` at it, and return the path of report.html."""
+    report = write_run(out_dir, facts)
+    link = out_dir.parent / "latest"
+    temporary = link.with_name(f".latest-{os.getpid()}")
+    temporary.symlink_to(out_dir.name, target_is_directory=True)
+    temporary.replace(link)
+    return report

@@ -1,0 +1,66 @@
+"""ZenML's store: environment, first start under a lock, and the cache's knowledge of our code."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+from pathlib import Path
+
+from filelock import FileLock
+
+from primum.workspace import Workspace, writable
+
+
+def prepare_environment(workspace: Workspace) -> None:
+    """Set what ZenML reads at import: its own folder, no network, quiet logs. Values already set are kept."""
+    defaults = {
+        "ZENML_CONFIG_PATH": str(workspace.zenml),
+        "ZENML_ANALYTICS_OPT_IN": "false",
+        "ZENML_LOGGING_VERBOSITY": "CRITICAL",
+        "ZENML_LOGGING_COLORS_DISABLED": "true",
+        "ZENML_ENABLE_RICH_TRACEBACK": "false",
+        "ZENML_DISABLE_CLIENT_SERVER_MISMATCH_WARNING": "true",
+        "DVC_NO_ANALYTICS": "1",
+        "TOKENIZERS_PARALLELISM": "false",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+    }
+    for name, value in defaults.items():
+        os.environ.setdefault(name, value)
+
+
+def bootstrap(workspace: Workspace) -> None:
+    """Create or open ZenML's store. Two first starts at once break its migration, hence the lock."""
+    prepare_environment(workspace)
+    writable(workspace.zenml, "ZenML's folder")
+    with FileLock(workspace.zenml / "bootstrap.lock"):
+        from zenml.client import Client
+
+        _skip_integrations()
+        Client().activate_root(workspace.project)
+        _ = Client().active_stack_model
+
+
+def _skip_integrations() -> None:
+    """Primum brings its own materializers, so ZenML need not import every library that it could integrate."""
+    from zenml.integrations.registry import integration_registry
+
+    integration_registry.activate_integrations = lambda: None  # type: ignore[method-assign]
+
+
+@functools.cache
+def code_hash() -> str:
+    """SHA-256 of every Python file of primum: edited library code must not come back as `cached`."""
+    root = Path(__file__).resolve().parents[1]
+    digest = hashlib.sha256()
+    for path in sorted(root.rglob("*.py")):
+        digest.update(str(path.relative_to(root)).encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def store_url() -> str:
+    """Where the open store's database lies."""
+    from zenml.client import Client
+
+    return str(Client().zen_store.url)

@@ -1,0 +1,59 @@
+"""Leave the run's files, and show the report in the ZenML dashboard."""
+
+from pathlib import Path
+from typing import Annotated
+
+from primum.bundle import Bundle
+from primum.config import RunConfig
+from primum.records import (
+    Baselines,
+    Candidate,
+    Decision,
+    Evaluation,
+    IngestReport,
+    RegisteredVersion,
+    SplitVersion,
+)
+from primum.reports.facts import RunFacts
+from primum.reports.run import gather, publish
+from primum.selection import best_candidate
+from primum.versioning import pointer_note
+from primum.workspace import find_workspace
+from zenml import get_step_context, log_metadata, step
+from zenml.types import HTMLString
+
+
+@step(enable_cache=False)  # every run leaves its folder
+def report(  # noqa: PLR0913 - a report shows everything
+    config: RunConfig,
+    output: str,
+    ingested: IngestReport,
+    split: SplitVersion,
+    candidates: list[Candidate],
+    bundle: Bundle,
+    baselines: Baselines,
+    evaluation: Evaluation,
+    decision: Decision,
+    version: RegisteredVersion,
+) -> tuple[Annotated[HTMLString, "report"], Annotated[RunFacts, "facts"]]:
+    """Write outputs/<task>/<run>/; return its report.html for the dashboard, and the facts behind it."""
+    run = get_step_context().pipeline_run
+    facts = gather(
+        config=config,
+        ingested=ingested,
+        split=split,
+        candidates=candidates,
+        chosen=best_candidate(candidates),
+        bundle=bundle,
+        baselines=baselines,
+        evaluation=evaluation,
+        decision=decision,
+        version=version,
+        started=run.start_time,
+        stages={name: (s.start_time, s.end_time) for name, s in run.steps.items() if s.end_time},
+        cached=run.steps["evaluate"].status.value == "cached",
+        pointer=pointer_note(find_workspace().home, split),
+    )
+    log_metadata({"output": output})
+    page = publish(Path(output), facts).read_text(encoding="utf-8")
+    return HTMLString(page), facts

@@ -1,0 +1,53 @@
+"""Every store that a test could touch lies in a folder of this session, which goes with it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    home = Path(tempfile.mkdtemp(prefix="primum-tests-"))
+    config.stash[_HOME] = home
+    os.environ.update(
+        {
+            "PRIMUM_HOME": str(home / "home"),
+            "ZENML_CONFIG_PATH": str(home / "zenml"),
+            "ZENML_ANALYTICS_OPT_IN": "false",
+            "DVC_SITE_CACHE_DIR": str(home / "dvc-site"),
+            "DVC_GLOBAL_CONFIG_DIR": str(home / "dvc-global"),
+            "DVC_SYSTEM_CONFIG_DIR": str(home / "dvc-system"),
+            "DVC_NO_ANALYTICS": "1",
+            "HF_HUB_OFFLINE": "1",
+            "HF_HOME": str(home / "hf"),
+            "MPLCONFIGDIR": str(home / "matplotlib"),
+        }
+    )
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    shutil.rmtree(config.stash[_HOME], ignore_errors=True)
+
+
+_HOME = pytest.StashKey[Path]()
+
+
+@pytest.fixture(scope="session")
+def project() -> Path:
+    """The checkout that is tested."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def shared_data(project: Path) -> Path:
+    """The folder of real data; tests that need it skip where it is absent."""
+    folder = project.parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip(f"the real data is not here: {folder.name} folder absent")
+    return folder

@@ -1,0 +1,192 @@
+"""One set of records gives one and the same file, whatever kind of source it came through; the real data."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from primum.config import TaskConfig, load_run
+from primum.errors import BadInput, Unavailable
+from primum.ingest import ingest
+from primum.records import IngestReport
+
+FRAME = pd.DataFrame(
+    {
+        "id": [3, 1, 2, 4],
+        "age": [40.5, 61, None, 33],
+        "smokes": [True, False, True, False],
+        "grade": pd.Categorical(["a", "b", None, "a"]),
+        "seen": pd.to_datetime(["2020-01-02", "2020-01-03 10:00", None, "2021-05-06"], format="ISO8601"),
+        "note": ["Ümlaut", "", "two\nlines", None],
+        "outcome": [0, 1, 1, 0],
+    }
+)
+
+
+def demo(source: dict[str, Any]) -> TaskConfig:
+    return TaskConfig.model_validate(
+        {
+            "name": "demo",
+            "source": source,
+            "keys": {"record_id": "id", "time": "seen"},
+            "label": {"column": "outcome", "classes": {"no": 0, "yes": 1}},
+            "features": [
+                "age",
+                {"column": "smokes", "values": {True: "yes", False: "no"}},
+                {"column": "grade", "kind": "category"},
+                {"column": "note", "kind": "text"},
+            ],
+            "prompt": {"question": "?"},
+        }
+    )
+
+
+def write(kind: str, folder: Path) -> dict[str, Any]:
+    if kind in ("csv", "csv.gz"):
+        FRAME.to_csv(folder / f"data.{kind}", index=False)
+        return {"path": f"data.{kind}"}
+    if kind == "parquet":
+        FRAME.to_parquet(folder / "data.parquet")
+        return {"kind": "parquet", "path": "data.parquet"}
+    if kind == "jsonl":
+        rows = json.loads(FRAME.to_json(orient="records", date_format="iso"))
+        rows[1]["age"] = "61.0"
+        (folder / "data.jsonl").write_text("\n".join(json.dumps(row) for row in rows))
+        return {"kind": "jsonl", "path": "data.jsonl"}
+    import datasets
+
+    dataset = datasets.Dataset.from_pandas(FRAME)
+    if kind == "huggingface":
+        dataset.save_to_disk(str(folder / "set"))
+        return {"kind": "huggingface", "path": "set"}
+    datasets.DatasetDict({"training": dataset}).save_to_disk(str(folder / "dict"))
+    return {"kind": "huggingface", "path": "dict", "split": "training"}
+
+
+@pytest.mark.parametrize("kind", ["csv", "csv.gz", "parquet", "jsonl", "huggingface", "huggingface dict"])
+def test_every_kind_gives_the_same_file(tmp_path: Path, kind: str) -> None:
+    reference = ingest(demo(write("csv", tmp_path)), tmp_path, tmp_path / "reference", 1)
+    report = ingest(demo(write(kind, tmp_path)), tmp_path, tmp_path / "out", 1)
+    records = pd.read_parquet(report.path)
+    pd.testing.assert_frame_equal(records, pd.read_parquet(reference.path))
+    assert report.sha256 == reference.sha256
+    assert list(records["smokes"]) == ["False", "True", "True", "False"], "the values are the task's own"
+    assert records["time"][0] == "2020-01-03T10:00:00"
+    assert report.missing == {"age": 1, "smokes": 0, "grade": 1, "note": 2}
+
+
+def test_huggingface_sources_that_do_not_load(tmp_path: Path) -> None:
+    write("huggingface dict", tmp_path)
+    for source, part in (
+        ({"path": "absent"}, "absent: no such dataset"),
+        ({"path": "dict", "split": "test"}, "dict: no split 'test'; source.split can be training"),
+    ):
+        with pytest.raises(BadInput, match=part):
+            ingest(demo({"kind": "huggingface", **source}), tmp_path, tmp_path / "out", 1)
+    with pytest.raises((BadInput, Unavailable), match="nobody/nothing@abc"):
+        hub = {"kind": "huggingface", "name": "nobody/nothing", "revision": "abc"}
+        ingest(demo(hub), tmp_path, tmp_path / "out", 1)
+
+
+def test_parquet_with_nested_values(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"id": [1], "age": [[1, 2]], "outcome": [1]}), tmp_path / "data.parquet")
+    task = demo({"kind": "parquet", "path": "data.parquet"}).model_copy(
+        update={
+            "keys": demo({"path": "x"}).keys.model_copy(update={"time": None}),
+            "features": demo({"path": "x"}).features[:1],
+        }
+    )
+    with pytest.raises(BadInput, match="column 'age': holds list"):
+        ingest(task, tmp_path, tmp_path / "out", 1)
+
+
+def shipped(project: Path, name: str, out: Path) -> tuple[TaskConfig, IngestReport]:
+    task = load_run(project / "configs", None, {"task": name}).task
+    return task, ingest(task, project, out, 42)
+
+
+def test_breast_cancer(project: Path, tmp_path: Path) -> None:
+    _, report = shipped(project, "breast_cancer", tmp_path)
+    assert report.label_counts == {"benign": 357, "malignant": 212}
+    assert report.notes == ()
+
+
+EXPECTED: dict[str, dict[str, Any]] = {
+    "heart": {"rows": 597, "label_counts": {"absent": 352, "present": 245}},
+    "stroke": {"rows": 14375, "label_counts": {"independent": 5037, "dead_or_dependent": 9338}},
+    "indo_rct": {"rows": 577, "label_counts": {"no_pancreatitis": 500, "pancreatitis": 77}},
+    "ecg_afib": {"rows": 1948, "patients": 1682, "label_counts": {"nAFIB": 957, "AFIB": 991}},
+}
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_real_data(project: Path, shared_data: Path, tmp_path: Path, name: str) -> None:
+    task, report = shipped(project, name, tmp_path)
+    found = report.model_dump()
+    assert {key: found[key] for key in EXPECTED[name]} == EXPECTED[name]
+    assert not any(note.startswith("warning") for note in report.notes)
+    words = pd.read_parquet(report.path)[[f.column for f in task.features if f.values]]
+    for feature in task.features:
+        if feature.values:
+            assert set(words[feature.column].dropna()) <= set(feature.values)
+
+
+def test_real_details(project: Path, shared_data: Path, tmp_path: Path) -> None:
+    _, heart = shipped(project, "heart", tmp_path / "heart")
+    assert heart.sites == ("budapest_hic", "cleveland_clinic")
+    assert heart.notes == ("1 row(s) are identical to an earlier one",)
+    assert (heart.missing["chol"], heart.missing["ca"]) == (23, 295)
+    _, stroke = shipped(project, "stroke", tmp_path / "stroke")
+    assert len(stroke.sites) == 30
+    assert stroke.notes == ("86 row(s) without a label were left out",)
+    _, indo = shipped(project, "indo_rct", tmp_path / "indo")
+    assert indo.disguised["asa"] == 1
+
+
+@pytest.mark.parametrize("leak", ["num", "bleed", "FDEAD", "EXPDD", "dead_6m", "OCCODE", "ID14", "scp_codes"])
+def test_no_shipped_task_reads_an_outcome(project: Path, leak: str) -> None:
+    for file in (project / "configs" / "tasks").glob("*.yaml"):
+        task = load_run(project / "configs", None, {"task": file.stem}).task
+        assert leak not in [f.column for f in task.features]
+
+
+MEASURE = """
+import resource, sys
+from pathlib import Path
+from primum.config import TaskConfig
+from primum.ingest import ingest
+folder = Path(sys.argv[1])
+task = TaskConfig.model_validate_json((folder / "task.json").read_text())
+report = ingest(task, folder, folder / "out", 1)
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+print(report.rows, peak // (2**20 if sys.platform == "darwin" else 2**10))
+"""
+
+
+def test_memory_does_not_grow_with_the_text_of_the_file(tmp_path: Path) -> None:
+    """100,000 rows of 20 columns, a tenth of the promised size, in well under the promised 2 GiB."""
+    numbers = ",".join(str(i / 7) for i in range(18))
+    with (tmp_path / "data.csv").open("w") as file:
+        file.write(",".join(["id", *(f"x{i}" for i in range(18)), "y"]) + "\n")
+        file.writelines(f"{i},{numbers},{i % 2}\n" for i in range(100_000))
+    task = TaskConfig(
+        name="big",
+        source={"path": "data.csv"},
+        keys={"record_id": "id"},
+        label={"column": "y", "classes": {"no": 0, "yes": 1}},
+        features=[f"x{i}" for i in range(18)],
+        prompt={"question": "?"},
+    )
+    (tmp_path / "task.json").write_text(task.model_dump_json())
+    command = [sys.executable, "-c", MEASURE, str(tmp_path)]
+    rows, mebibytes = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+    assert int(rows) == 100_000
+    assert int(mebibytes) < 600
