@@ -21,7 +21,7 @@ what you get
   outputs/<task>/latest/report.html. An identical run answers from the cache and does not open the holdout again.
 
 exit code
-  0 a verdict of any kind, 1 a failure, 2 bad input
+  0 a verdict of any kind, 1 a failure, 2 bad input or a store, disk or remote that does not answer
 """
 
 

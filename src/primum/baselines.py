@@ -31,13 +31,14 @@ from primum.prompts import NOT_RECORDED
 from primum.records import BaselineFit, Predictions
 from primum.stats.metrics import metric_value
 
-CLASSICAL: tuple[System, ...] = ("lasso", "tfidf", "random_forest")
-"""The trained comparators, the simplest first: it wins a tie."""
-SMALLEST = 1e-6
-"""Probabilities below this are raised to it before the logarithm: a forest's 0 is not certainty."""
-
 Settings = dict[str, float | int | str]
 System = Literal["majority", "lasso", "random_forest", "tfidf"]
+
+CLASSICAL: tuple[System, ...] = ("lasso", "tfidf", "random_forest")
+"""The trained comparators, the simplest first: it wins a tie."""
+TREES = 200
+SMALLEST = 1e-6
+"""Probabilities below this are raised to it before the logarithm: a forest's 0 is not certainty."""
 
 
 def fit_baselines(
@@ -97,7 +98,7 @@ def _grid(name: System) -> Iterator[Settings]:
     for weight in ("none", "balanced") if name != "majority" else ():
         if name == "random_forest":
             for leaf in (5, 1):
-                yield {"trees": 200, "min_leaf": leaf, "class_weight": weight}
+                yield {"trees": TREES, "min_leaf": leaf, "class_weight": weight}
         else:
             grid = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0) if name == "lasso" else (0.1, 1.0, 10.0, 100.0)
             for c in grid:

@@ -86,10 +86,11 @@ class Feature(Frozen):
             return {"column": data, "name": data}
         if isinstance(data, dict):
             data = {**data, "name": data.get("name") or data.get("column", "")}
-            if isinstance(data.get("values"), list):
-                data["values"] = {str(v): str(v) for v in data["values"]}
-            elif isinstance(data.get("values"), dict):
-                data["values"] = {str(k): str(v) for k, v in data["values"].items()}
+            values = data.get("values")
+            if isinstance(values, list):
+                values = {v: v for v in values}
+            if isinstance(values, dict) and values:
+                data["values"] = {str(k): str(v) for k, v in values.items()}
                 data.setdefault("kind", "category")
         return data
 

@@ -25,7 +25,7 @@ from primum.config import TaskConfig
 CHUNK_CHARS = 4_000_000
 """Characters of text whose words are held at once."""
 BLOCK_WORK = 4_000_000
-"""Entries of the inverted index that are read for one block of texts: bounds the memory of a block."""
+"""Entries of the inverted index that are read for one block of texts, or as many as it has: bounds memory."""
 FREQUENT = 32
 """An n-gram that stands in more texts than this is boilerplate."""
 SETTLED = -1
@@ -88,19 +88,18 @@ def copied_rows(training: pd.DataFrame, holdout: pd.DataFrame, task: TaskConfig)
 
 
 def copied_texts(training: pd.DataFrame, holdout: pd.DataFrame, task: TaskConfig) -> np.ndarray:
-    """(len(holdout),) True where a text of the holdout record is identical or near-equal to a training text."""
+    """(len(holdout),) True where a text of the holdout record is identical or near-equal to training's."""
     found = np.zeros(len(holdout), dtype=bool)
     for column in _texts(task):
         ours = holdout[column].map(normalise, na_action=None).astype(object)
         known = pd.unique(training[column].map(normalise, na_action=None).astype(object))
         found |= (ours.isin(known) & (ours != "")).to_numpy()
         codes, texts = pd.factorize(ours[~found], use_na_sentinel=False)
-        side = np.repeat([0, 1], [len(texts), len(known)])
-        hit = np.zeros(len(side), dtype=bool)
-        for left, right in near_duplicates([*texts, *known], task, side):
-            hit[left] = hit[right] = True
-            side[: len(texts)][hit[: len(texts)]] = SETTLED
-        found[~found] = hit[codes]
+        side = np.repeat([0, 1], [len(known), len(texts)])
+        for left, right in near_duplicates([*known, *texts], task, side):
+            pair = np.concatenate([left, right])
+            side[pair[pair >= len(known)]] = SETTLED
+        found[~found] = side[len(known) :][codes] == SETTLED
     return found
 
 
@@ -133,20 +132,21 @@ def near_duplicates(
     """
     sizes, index = _inverted_index(texts, task.split.near_duplicate_ngram)
     need = np.ceil(task.split.near_duplicate_overlap * sizes - 1e-9).astype(np.int64)
-    todo = np.argsort(sizes, kind="stable")  # the shortest first: they settle the most pairs at once
+    todo = np.arange(len(texts))
     while len(todo) and (index := _across_owners(index, owner)).nnz:
         query, work = _rare_part(index, need)
         todo = todo[work[todo] > 0]
-        block = todo[: max(1, int(np.searchsorted(np.cumsum(work[todo]), BLOCK_WORK)))]
+        most = max(BLOCK_WORK, index.nnz)
+        block = todo[: max(1, int(np.searchsorted(np.cumsum(work[todo]), most)))]
         todo = todo[len(block) :]
         skipped = np.diff(index.indptr)[block] - np.diff(query.indptr)[block]
         shared = coo_array(query[block] @ index.T)
         left, right = block[shared.row], shared.col
-        keep = (owner[left] != owner[right]) & (sizes[left] <= sizes[right])
-        keep &= shared.data + skipped[shared.row] >= need[left]
-        left, right = left[keep], right[keep]
-        exact = _overlap(index, left, right)
-        yield left[exact >= need[left]], right[exact >= need[left]]
+        least = np.minimum(need[left], need[right])
+        keep = (owner[left] != owner[right]) & (shared.data + skipped[shared.row] >= least)
+        left, right, least = left[keep], right[keep], least[keep]
+        joined = _overlap(index, left, right) >= least
+        yield left[joined], right[joined]
 
 
 def _inverted_index(texts: Sequence[str], n: int) -> tuple[np.ndarray, csr_array]:

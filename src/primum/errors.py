@@ -17,7 +17,12 @@ class BadInput(PrimumError):  # noqa: N818 - reads as the sentence it stands in
 
 
 class Unavailable(PrimumError):  # noqa: N818
-    """A store, a remote, a disk or a device that the run needs does not answer; nothing was half-written."""
+    """A store, a remote, a disk or a device that the run needs does not answer; nothing was half-written.
+
+    The mend lies with the user, as with bad input, and so does the exit code.
+    """
+
+    exit_code = 2
 
 
 class Tampered(PrimumError):  # noqa: N818

@@ -46,7 +46,7 @@ def explain(error: BaseException) -> tuple[str, int]:
         if isinstance(seen, PrimumError):
             return str(seen), seen.exit_code
         if getattr(seen, "errno", None) == errno.ENOSPC or "disk is full" in str(seen):
-            return "the disk is full: free space and run the same command again; finished steps are kept", 1
+            return "the disk is full: free space and run the same command again; finished steps are kept", 2
         seen = seen.__cause__ or seen.__context__
     return f"unexpected {type(error).__name__}; this is a defect of primum. Details: {_log(error)}", 1
 

@@ -1,4 +1,4 @@
-"""Which record goes to training, validation or holdout: stratified, grouped, whatever the order of the rows."""
+"""Which record goes to training, validation or holdout: stratified, grouped, whatever the rows' order."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def _shuffled(records: pd.DataFrame, group: np.ndarray, seed: int) -> np.ndarray
 
 
 def _place_large(table: np.ndarray, large: np.ndarray, shares: np.ndarray) -> np.ndarray:
-    """(groups,) part of the large groups, biggest first, each where the labels' shares come out best; or -1."""
+    """(groups,) part of the large groups, biggest first, each where the labels' shares fare best; or -1."""
     placed = np.full(len(table), -1)
     target = np.outer(shares, np.maximum(table.sum(axis=0), 1))
     held = np.zeros_like(target)
@@ -174,9 +174,9 @@ def _refuse_small(records: pd.DataFrame, task: TaskConfig, part: np.ndarray, not
         held = counts[counts[low].sum().idxmin()].to_numpy()
         raise BadInput(
             f"task '{task.name}': class '{counts[low].sum().idxmin()}' is too small: of its {held.sum()} "
-            f"records {', '.join(f'{name} {n}' for name, n in zip(PARTS, held, strict=True))}, and every part "
-            f"needs {split.min_per_class}; bring {math.ceil(split.min_per_class / _shares(task).min())} of "
-            f"them, or raise split.{PARTS[held.argmin()]}, or lower split.min_per_class{why}"
+            f"records {', '.join(f'{name} {n}' for name, n in zip(PARTS, held, strict=True))}, and every "
+            f"part needs {split.min_per_class}; bring {math.ceil(split.min_per_class / _shares(task).min())} "
+            f"of them, or raise split.{PARTS[held.argmin()]}, or lower split.min_per_class{why}"
         )
 
 
@@ -187,8 +187,8 @@ def _notes(records: pd.DataFrame, task: TaskConfig, part: np.ndarray, sizes: np.
     patients = pd.Series(part).groupby(records["patient_id"].to_numpy()).first()
     got = np.bincount(patients, minlength=len(PARTS)) / len(patients)
     return (
-        f"{largest} of {len(records)} records ({largest / len(records):.0%}) form one group, tied by patient or "
-        "by equal or near-equal features, which no split may tear: train / validation / test are "
+        f"{largest} of {len(records)} records ({largest / len(records):.0%}) form one group, tied by patient "
+        "or by equal or near-equal features, which no split may tear: train / validation / test are "
         f"{' / '.join(f'{share:.0%}' for share in got)} of the patients instead of "
         f"{' / '.join(f'{share:.0%}' for share in _shares(task))}; give the task features that tell records "
         "apart (a text column of set phrases is a `category`)",

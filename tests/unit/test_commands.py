@@ -61,7 +61,7 @@ def test_bad_input_is_one_line_and_exit_code_2(project: Path) -> None:
 def test_an_output_folder_that_cannot_be_written_is_refused(project: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     done = run(project, "--output", str(tmp_path / "file" / "sub"))
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "cannot be written" in done.stderr
     assert "Traceback" not in done.stderr
 

@@ -10,7 +10,7 @@ from primum.failures import explain, failing_softly
 
 
 @pytest.mark.parametrize(
-    ("error", "code"), [(BadInput("a"), 2), (Unavailable("b"), 1), (Tampered("c"), 1), (KeyboardInterrupt(), 130)]
+    ("error", "code"), [(BadInput("a"), 2), (Unavailable("b"), 2), (Tampered("c"), 1), (KeyboardInterrupt(), 130)]
 )
 def test_every_expected_error_is_one_line_and_a_code(
     error: BaseException, code: int, capfd: pytest.CaptureFixture[str]
@@ -29,7 +29,7 @@ def test_a_wrapped_error_is_found() -> None:
 
 def test_a_full_disk_is_said_in_words() -> None:
     message, code = explain(OSError(errno.ENOSPC, "No space left on device"))
-    assert (message.startswith("the disk is full"), code) == (True, 1)
+    assert (message.startswith("the disk is full"), code) == (True, 2)
 
 
 def test_an_unexpected_error_shows_no_message_that_could_quote_a_record() -> None:

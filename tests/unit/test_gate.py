@@ -188,8 +188,19 @@ def test_retained_placenta_as_published() -> None:
 def test_always_yes_fails_everything_but_parsed() -> None:
     gold = np.array([1] * 36 + [0] * 23)
     names = [LABELS[k] for k in gold]
-    others = {name: labelled(gold, 0.75, i) for i, name in enumerate(("base", "lasso", "champion", "anchor"))}
-    found = verdict(panel(names, {"adapter": ["yes"] * 59, "majority": ["yes"] * 59, **others}))
+    others = {name: labelled(gold, 0.8, i) for i, name in enumerate(("base", "lasso", "champion", "anchor"))}
+    always = panel(names, {"adapter": ["yes"] * 59, "majority": ["yes"] * 59, **others})
+    sure = always.systems["adapter"].model_copy(
+        update={"log_probs": ((np.log(0.001), np.log(0.999)),) * 59, "latency_ms": (9.0,) * 59}
+    )
+    always = always.model_copy(
+        update={
+            "systems": {**always.systems, "adapter": sure},
+            "subgroups": {"all": ("everyone",) * 59},
+        }
+    )
+    asked = task(decision_thresholds=(0.9,), latency_p95_ms=1)
+    found = verdict(always, task=asked)
     failed = {name for name, status in statuses(found).items() if status == "fail"}
     assert failed == set(statuses(found)) - {"parsed", "leakage"}
     assert found.outcome == "REJECT"
@@ -213,7 +224,8 @@ def test_an_exhausted_holdout_is_not_looked_at() -> None:
     assert found.outcome == "HOLD"
     assert "exhausted" in found.reasons[0]
     assert found.evidence.metrics == {}
-    assert {c.name for c in found.evidence.checks if c.status == "pass"} == {"leakage", "parsed"}
+    judged = {"leakage", "parsed", "net_benefit", "latency"}  # the last two: nothing is asked by this task
+    assert {c.name for c in found.evidence.checks if c.status == "pass"} == judged
 
 
 def test_leakage_is_rejected_even_when_exhausted() -> None:

@@ -1,4 +1,4 @@
-"""What ingest writes: canonical columns, ids, samples and notes, whatever the order and kind of the source."""
+"""What ingest writes: columns, ids, samples and notes, whatever the order of the rows."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def test_sample_size_and_seed(tmp_path: Path) -> None:
     rows = [f"{i},p{i},north,,{20 + i},1,,{i % 2}" for i in range(60)]
     source = {"path": "data.csv", "sample": 20}
     report, first = run(tmp_path, rows, seed=1, source=source)
-    random.Random(3).shuffle(rows)
+    random.Random(3).shuffle(rows)  # noqa: S311
     _, same = run(tmp_path, rows, seed=1, source=source)
     _, other = run(tmp_path, rows, seed=2, source=source)
     assert len(first) == 20
@@ -190,7 +190,10 @@ CHOLESTEROL = np.random.default_rng(1).normal(246, 52, 200).round()
         ([0] * 3 + list(CHOLESTEROL), None),  # below 5%: an outlier perhaps, no habit
         ([0] * 50 + [1] * 50, None),  # a flag
         ([0, 1, 2, 3, 4] * 20, None),  # a score
-        (np.round(np.random.default_rng(0).exponential(1, 300), 1).tolist() + [0.0] * 100, None),  # true zeros
+        (
+            np.round(np.random.default_rng(0).exponential(1, 300), 1).tolist() + [0.0] * 100,
+            None,
+        ),  # true zeros
         ([], None),
     ],
 )
@@ -222,6 +225,14 @@ def test_progress_ends_complete(tmp_path: Path) -> None:
     assert all(done < total for _, done, total in calls[:-1])
 
 
+def test_a_target_that_is_no_folder(tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("in the way")
+    with pytest.raises(Unavailable, match="out: cannot be written"):
+        run(tmp_path, ROWS)
+    with pytest.raises(Unavailable, match="cannot be written"):
+        ingest(make_task(), tmp_path, tmp_path / "out" / "deeper", 1)
+
+
 def test_nothing_half_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
@@ -229,7 +240,7 @@ def test_nothing_half_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     report, _ = run(tmp_path, ROWS)
     before = Path(report.path).read_bytes()
     monkeypatch.setattr("pyarrow.parquet.write_table", full)
-    with pytest.raises(Unavailable, match="cannot be written.*No space left on device"):
+    with pytest.raises(Unavailable, match=r"cannot be written.*No space left on device"):
         run(tmp_path, ROWS[:3])
     assert Path(report.path).read_bytes() == before
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["records.parquet"]

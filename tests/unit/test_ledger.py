@@ -123,7 +123,7 @@ def test_the_database_itself_is_append_only(file: Path, ledger: Ledger) -> None:
         (["UPDATE primum_ledger SET task = 'other' WHERE position = 2"], "entry 2: its"),
         (["UPDATE primum_ledger SET payload = 'broken' WHERE position = 2"], "entry 2: its content cannot"),
         (["UPDATE primum_ledger SET time = '2020' WHERE position = 1"], "entry 1: its content cannot"),
-        (["UPDATE primum_ledger SET time = '2030-01-01T00:00:00+00:00' WHERE position = 1"], "entry 2: it is"),
+        (["UPDATE primum_ledger SET time = '2030-01-01T00:00:00+00:00' WHERE position = 1"], "entry 2: it"),
         (["DELETE FROM primum_ledger WHERE position = 2"], "entry 2 is missing"),
         (["DELETE FROM primum_ledger WHERE position = 1"], "entry 1 is missing"),
         (["DELETE FROM primum_ledger WHERE position = 3"], "the head names 3 entries"),

@@ -43,14 +43,12 @@ class Part:
     labels_needed: int | None = None
 
 
-def _combined(case: Case, name: str, parts: list[Part], good: str) -> CheckResult:
+def _combined(case: Case, name: str, parts: list[Part], good: str, bad: str) -> CheckResult:
     """The worst part decides; the reason names every part."""
     order: list[CheckStatus] = ["fail", "hold", "pass"]
     status = min((part.status for part in parts), key=order.index)
     labels = max((p.labels_needed or 0 for p in parts if p.status == "hold"), default=0) or None
-    opening = {"pass": good, "fail": f"Not so: {good[0].lower()}{good[1:]}", "hold": "Cannot tell yet"}[
-        status
-    ]
+    opening = {"pass": good, "fail": bad, "hold": f"{bad}, though it may be chance"}[status]
     told = [part for part in parts if part.status == status]
     statistics = {key: value for part in parts for key, value in part.statistics.items()}
     waiting = more(labels) if status == "hold" else ""
@@ -85,7 +83,13 @@ def calibration(case: Case) -> CheckResult:
         return unjudged(case, name, why, needed)
     rng = case.generator(name)
     parts = [_observed_expected(case, k, rng) for k in judged]
-    return _combined(case, name, [*parts, _brier(case, rng)], "The probabilities are calibrated")
+    return _combined(
+        case,
+        name,
+        [*parts, _brier(case, rng)],
+        "The probabilities are calibrated",
+        "The probabilities are off",
+    )
 
 
 def _observed_expected(case: Case, k: int, rng: np.random.Generator) -> Part:
@@ -139,7 +143,7 @@ def _brier(case: Case, rng: np.random.Generator) -> Part:
     value = found.value or 0.0
     clause = (
         f"Brier {ours.mean():.4f} against {theirs.mean():.4f} of {system_words(rival)} (difference {value:+.4f}, "
-        f"{level(case.alpha)} interval {found.lower:+.4f} to {found.upper:+.4f}, allowed +{margin:g})"
+        f"{level(case.alpha)} interval {end(found.lower)} to {end(found.upper)}, allowed +{margin:g})"
     )
     statistics: Statistics = {
         "brier": float(ours.mean()),
@@ -179,7 +183,9 @@ def net_benefit(case: Case) -> CheckResult:
         return unjudged(case, name, why)
     rng = case.generator(name)
     parts = [_at_threshold(case, t, other, rng) for t in thresholds for other in ("all", "none")]
-    return _combined(case, name, parts, "Acting on the model is no worse than treating all or none")
+    return _combined(
+        case, name, parts, "Acting on it is no worse than treating all or none", "Acting on it does harm"
+    )
 
 
 def _at_threshold(case: Case, threshold: float, other: str, rng: np.random.Generator) -> Part:

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -195,20 +195,20 @@ def _finish(task: TaskConfig, table: pa.Table, remarks: list[str], out: Path) ->
 
 def _write(table: pa.Table, path: Path) -> str:
     """Write a Parquet file whole or not at all; returns its SHA-256 (64 hex digits)."""
-    temporary = ""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".records-")
-        with os.fdopen(handle, "wb") as file:
+        with temporary.open("w+b") as file:
             pq.write_table(table, file, compression="zstd", row_group_size=100_000)
             file.flush()
             os.fsync(file.fileno())
-        with Path(temporary).open("rb") as file:
+            file.seek(0)
             digest = hashlib.file_digest(file, "sha256").hexdigest()
-        Path(temporary).replace(path)
+        temporary.replace(path)
     except OSError as error:
-        Path(temporary).unlink(missing_ok=True) if temporary else None
-        raise Unavailable(
-            f"{path.parent}: cannot be written ({error.strerror or type(error).__name__}); nothing was kept"
-        ) from None
+        reason = error.strerror or type(error).__name__
+        raise Unavailable(f"{path.parent}: cannot be written ({reason}); nothing was kept") from None
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
     return digest

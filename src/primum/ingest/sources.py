@@ -103,7 +103,9 @@ def _huggingface(source: Source, root: Path, wanted: Mapping[str, str]) -> Opene
         else:
             found = datasets.load_dataset(source.name, revision=source.revision, split=source.split)
     except FileNotFoundError:
-        raise BadInput(f"{name}: no such dataset; check name and revision, or give a folder that `save_to_disk` wrote") from None
+        raise BadInput(
+            f"{name}: no such dataset; check name and revision, or give a folder that `save_to_disk` wrote"
+        ) from None
     except (ConnectionError, OSError) as error:
         raise Unavailable(
             f"{name}: does not load ({type(error).__name__}); check network and access"

@@ -107,9 +107,7 @@ def _headline(facts: RunFacts) -> list[tuple[str, str, str]]:
     if facts.exhausted:
         tiles = []
     patients = len(set(facts.panel.patient_ids))
-    tiles.append(
-        ("Holdout", f"{len(facts.panel.gold):,}", f"records of {patients:,} patients, never trained on")
-    )
+    tiles.append(("Holdout", f"{len(facts.panel.gold):,}", f"records of {patients:,} patients"))
     return tiles
 
 

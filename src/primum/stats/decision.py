@@ -1,4 +1,4 @@
-"""Decisions from probabilities: thresholds (chosen on validation only) and net benefit (judged on the holdout)."""
+"""Decisions from probabilities: thresholds, chosen on validation, and net benefit, judged on the holdout."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def net_benefit(probability: Floats, event: Bools, threshold: float, weights: Fl
 
 
 def benefit_per_record(probability: Floats, event: Bools, threshold: float) -> Floats:
-    """What each record (n,) adds to the net benefit: 1, -threshold/(1 - threshold), or 0 where not treated."""
+    """What each record (n,) adds to the net benefit: 1, -threshold/(1 - threshold), 0 if not treated."""
     check_threshold(threshold)
     return np.where(event, 1.0, -threshold / (1 - threshold)) * (probability >= threshold)
 
