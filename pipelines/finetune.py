@@ -22,8 +22,8 @@ def finetune_pipeline(config: RunConfig, output: str) -> None:
     task, model, stack, seed = config.task, config.model, config.stack, config.seed
     ingested = ingest_records(task, seed)
     split = make_split(ingested, task, stack, seed)
-    renderer = fit_prompts(split, task, model, stack)
-    baselines = fit_baselines(split, task, seed)
+    renderer, prompt_fit = fit_prompts(split, task, model, stack)
+    baselines = fit_baselines(split, task, stack, seed)
     candidates = [
         finetune(split, renderer, task, model, stack, rank, seed, id=f"finetune_r{rank}")
         for rank in model.recipe.ranks
@@ -33,4 +33,6 @@ def finetune_pipeline(config: RunConfig, output: str) -> None:
     evaluation = evaluate(split, bundle, baselines, against, config)
     decision = judge(evaluation, bundle, baselines, split, config)
     version = register(bundle, decision)
-    report(config, output, ingested, split, candidates, bundle, baselines, evaluation, decision, version)
+    report(
+        config, output, ingested, split, prompt_fit, candidates, bundle, baselines, evaluation, decision, version
+    )

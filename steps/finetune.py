@@ -28,8 +28,8 @@ def finetune(  # noqa: PLR0913 - the cache key is what is passed
     """Train a LoRA adapter of `rank`; an interrupted call is continued from its last checkpoint."""
     workspace = find_workspace()
     candidate = open_backend(model, stack, workspace.project).finetune(
-        examples(renderer, load_part(workspace.home, split, "train")),
-        examples(renderer, load_part(workspace.home, split, "validation")),
+        examples(renderer, load_part(workspace.home, split, "train", stack)),
+        examples(renderer, load_part(workspace.home, split, "validation", stack)),
         labels=tuple(renderer.verbalizers.values()),
         recipe=model.recipe,
         rank=rank,

@@ -5,7 +5,8 @@ from typing import Annotated
 from primum.backends import open_backend
 from primum.config import ModelConfig, StackConfig, TaskConfig
 from primum.prompts import Renderer
-from primum.scoring import prepare_renderer
+from primum.records import PARTS, SplitVersion
+from primum.scoring import PromptFit, prepare_renderer
 from primum.versioning import load_part
 from primum.workspace import find_workspace
 from zenml import log_metadata, step
@@ -16,7 +17,11 @@ from steps.caching import BY_CODE
 @step(cache_policy=BY_CODE)
 def fit_prompts(
     split: SplitVersion, task: TaskConfig, model: ModelConfig, stack: StackConfig
-) -> Annotated[Renderer, "renderer"]:
-    """Fit the renderer on the training part and check that every prompt fits the model's context."""
+) -> tuple[Annotated[Renderer, "renderer"], Annotated[PromptFit, "prompt_fit"]]:
+    """Fit the renderer on the training part; of the other parts only the prompts' lengths are looked at."""
     workspace = find_workspace()
-    train = load_part(workspace.home, split, "train")
+    backend = open_backend(model, stack, workspace.project)
+    parts = [load_part(workspace.home, split, part, stack) for part in PARTS]
+    renderer, fit = prepare_renderer(backend, task, model, *parts)
+    log_metadata({"prompt_hash": renderer.content_hash(), "longest_prompt": fit.longest, "cut": fit.cut})
+    return renderer, fit

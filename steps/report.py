@@ -16,6 +16,7 @@ from primum.records import (
 )
 from primum.reports.facts import RunFacts
 from primum.reports.run import gather, publish
+from primum.scoring import PromptFit
 from primum.selection import best_candidate
 from primum.versioning import pointer_note
 from primum.workspace import find_workspace
@@ -29,6 +30,7 @@ def report(  # noqa: PLR0913 - a report shows everything
     output: str,
     ingested: IngestReport,
     split: SplitVersion,
+    prompt_fit: PromptFit,
     candidates: list[Candidate],
     bundle: Bundle,
     baselines: Baselines,
@@ -42,6 +44,7 @@ def report(  # noqa: PLR0913 - a report shows everything
         config=config,
         ingested=ingested,
         split=split,
+        prompt_fit=prompt_fit,
         candidates=candidates,
         chosen=best_candidate(candidates),
         bundle=bundle,

@@ -25,7 +25,7 @@ def select(
         best_candidate(candidates),
         open_backend(config.model, config.stack, workspace.project),
         renderer,
-        load_part(workspace.home, split, "validation"),
+        load_part(workspace.home, split, "validation", config.stack),
         split=split,
         config=config,
         git_revision=git_revision(workspace.project),

@@ -112,7 +112,7 @@ class Label(Frozen):
         if not isinstance(data, dict):
             return data
         return {
-            str(k): tuple(str(x) for x in v) if isinstance(v, list) else (str(v),) for k, v in data.items()
+            str(k): tuple(map(str, v)) if isinstance(v, list | tuple) else (str(v),) for k, v in data.items()
         }
 
     @model_validator(mode="after")

@@ -117,10 +117,10 @@ def _base(workspace: Workspace) -> Finding:
 
 
 def _dvc(workspace: Workspace) -> Finding:
-    from primum.versioning import ensure_repo, remote_name
+    from primum.versioning import ensure_repo
 
     ensure_repo(workspace.home)
-    return Finding("DVC", "ok", f"remote {remote_name(workspace.home)}")
+    return Finding("DVC", "ok", str(workspace.home / ".dvc"))
 
 
 def _zenml(workspace: Workspace) -> Finding:

@@ -17,6 +17,7 @@ from primum.errors import BadInput
 from primum.ledger import Ledger
 from primum.records import (
     ALL_SITES,
+    PARTS,
     Baselines,
     Comparators,
     Evaluation,
@@ -75,7 +76,7 @@ def evaluate(  # noqa: PLR0913 - each thing that the panel stands on
 ) -> Evaluation:
     """Reserve a look, then score base, adapter, classical models, champion and anchor on the holdout."""
     look = reserve_look(workspace, config, split, candidate, now, run)
-    train, validation, test = (load_part(workspace.home, split, p) for p in ("train", "validation", "test"))
+    train, validation, test = (load_part(workspace.home, split, p, config.stack) for p in PARTS)
     systems = {"base": _score(backend, candidate, None, test, "base", progress)}
     systems["adapter"] = _score(backend, candidate, Path(candidate.path), test, "adapter", progress)
     for name, version in (("champion", against.champion), ("anchor", against.anchor)):

@@ -12,11 +12,16 @@ import math
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from primum.records import UNPARSED, Frozen
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from primum.config import ModelConfig, TaskConfig
 
 NOT_RECORDED = "not recorded"
 
@@ -112,6 +117,25 @@ def fit_feature(feature: RenderedFeature, train_values: Sequence[float] | np.nda
         return feature
     sd = float(values.std())
     return feature.model_copy(update={"mean": float(values.mean()), "sd": sd if sd > 0 else 1.0})
+
+
+def fit_renderer(task: TaskConfig, model: ModelConfig, train: pd.DataFrame) -> Renderer:
+    """Fix how the task's records are written for this base; means and deviations come from `train` alone.
+
+    Where the base reads raw numbers nothing is taken from the data: the prompt hash depends on the task only.
+    """
+    features = tuple(
+        RenderedFeature(column=f.column, name=f.name, kind=f.kind, unit=f.unit, words=f.values)
+        for f in task.features
+    )
+    if model.numbers == "standardised":
+        features = tuple(
+            fit_feature(f, train[f.column].to_numpy(dtype=float)) if f.kind == "number" else f
+            for f in features
+        )
+    return Renderer(
+        question=task.prompt.question, numbers=model.numbers, features=features, verbalizers=task.verbalizers
+    )
 
 
 _THINKING = re.compile(r"<think>.*?(</think>|\Z)", re.DOTALL | re.IGNORECASE)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Literal, Self
+from typing import Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
@@ -19,6 +19,7 @@ ALL_SITES = "all"
 """The site of an adapter that was trained on every site's records, and of records without a site."""
 
 Part = Literal["train", "validation", "test"]
+PARTS: tuple[Part, ...] = get_args(Part)
 
 
 class Frozen(BaseModel):

@@ -1,185 +1,331 @@
-"""Split versions: stored by content with DVC, pushed to its remote, brought back by hash. The only DVC caller.
+"""Split versions: stored by content with DVC, pushed to its remote, brought back by hash.
 
-DVC is used in its own process-wide form (`dvc.repo.Repo`), imported late: the import costs more than most
-commands of this program.
+The only caller of DVC, which runs inside this process and is imported late. What is read was hashed first.
 """
 
 from __future__ import annotations
 
 import errno
-import hashlib
 import io
 import json
+import logging
 import os
 import re
 import shutil
-import subprocess
-import tempfile
+import sqlite3
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from primum.config import StackConfig, TaskConfig
 from primum.errors import BadInput, PrimumError, Tampered, Unavailable
+from primum.pointer import SPLITS, history, pointed, pointer_note
+from primum.progress import say
 from primum.records import Part, SplitVersion
-from primum.split import PARTS, Assignment
+from primum.split import Assignment
+from primum.split_folder import MANIFEST, describe, digests, file_md5, md5, tree_hash, write_parts
 
-SPLITS = Path("data", "splits")
+__all__ = ["ensure_repo", "history", "load_part", "pointer_note", "restore", "store_split"]
+
 LOCK_SECONDS = 30.0
-"""How long another DVC process in the same workspace is waited for."""
-CONNECT_SECONDS = 10
-MANIFEST = "split.json"
-CONFIG = """\
-[core]
-    analytics = false
-    autostage = false
-    remote = local
-['remote "local"']
-    url = ../.primum/dvc-remote
-"""
-FULL = (errno.ENOSPC, errno.EDQUOT)
+"""How long another process that holds the workspace's DVC lock is waited for."""
+SPARE = 4 * 2**20
+"""Bytes of disk that DVC's own databases may need."""
+FRESH = {
+    "config": "[core]\n    analytics = false\n    autostage = false\n    remote = local\n"
+    "['remote \"local\"']\n    url = ../.primum/dvc-remote\n",
+    ".gitignore": "/config.local\n/tmp\n/cache\n",
+}
+"""What a new `.dvc` folder holds."""
 
 
 def ensure_repo(root: Path) -> None:
-    """Give the folder `root` a DVC repository where it has none; a git repository is used but not needed."""
-    root.mkdir(parents=True, exist_ok=True)
-    if (root / ".dvc" / "config").is_file():
+    """Give the folder `root` a DVC repository where it has none, whether git is there or not."""
+    folder = root / ".dvc"
+    if (folder / "config").is_file():
         return
-    _dvc()
-    from dvc.repo import Repo
+    with _disk(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in (".gitignore", "config"):  # the config last: it says that the rest is there
+            draft = folder / f"{name}.{os.getpid()}"
+            draft.write_text(FRESH[name], encoding="utf-8")
+            draft.replace(folder / name)
 
-    in_git = _git(root, "rev-parse", "--is-inside-work-tree") is not None
-    Repo.init(str(root), no_scm=not in_git, subdir=in_git and not (root / ".git").exists(), force=True).close()
-    with (root / ".dvc" / "config").open("a", encoding="utf-8") as config:
-        config.write(CONFIG)
 
-
-def store_split(  # noqa: PLR0913 - what a split is made of
+def store_split(  # noqa: PLR0913, PLR0917 - what a split is made of
     root: Path, records: Path, assignment: Assignment, task: TaskConfig, stack: StackConfig, seed: int
 ) -> SplitVersion:
-    """Write the split, `dvc add` it and push it to the stack's remote.
+    """Write the split, `dvc add` it, push it to the stack's remote.
 
     `records` is the canonical Parquet file, in the order of `assignment.part`. The files depend on the set of
-    records, the task's split and the seed alone (no clock, canonical order), so the same split has the same
-    hash and is stored once. Raises Unavailable when the disk is full (nothing half-written), when another
-    process holds the workspace, or when the remote does not answer (the split then stays here).
+    records, the split's config and the seed alone (no clock, canonical order), so the same split has the same
+    hash and is stored once. Raises Unavailable when the disk is full (nothing is half-written), when another
+    process holds the workspace, or when the remote does not answer (the split is then kept here).
     """
     folder = root / SPLITS / task.name
     with _repository(root, stack) as repo:
-        _remote(repo, stack)
+        _known_remote(repo, stack)
         with _disk(folder), _draft(folder) as draft:
-            _write(draft, records, assignment, task, seed)
-            version = _version(root, folder, draft)
-            if _pointer(root, task.name) != version.dvc_hash or _folder_hash(folder) != version.dvc_hash:
-                _publish(repo, draft, folder, version)
+            write_parts(draft, records, assignment, task, seed)
+            version = describe(root, folder, draft)
+            if not pointed(root, task.name) == version.dvc_hash == _hash(folder):
+                _need_room(root, 2 * version.size)  # DVC's cache, and a remote on the same disk
+                _publish(repo, draft, folder, version.dvc_hash)
         _push(repo, stack, version)
     return version
 
 
-def load_part(root: Path, version: SplitVersion, part: Part, stack: StackConfig | None = None) -> pd.DataFrame:
+def load_part(
+    root: Path, version: SplitVersion, part: Part, stack: StackConfig | None = None
+) -> pd.DataFrame:
     """The records of one part, exactly as they were stored under `version.dvc_hash`.
 
     Every file of the folder is hashed again. A folder that does not match (another split was stored since, a
-    file was altered or lost) is left alone: the part is then read from DVC's cache or remote. Raises Tampered
-    when what is stored does not match either, Unavailable when it is nowhere to be had.
+    file was altered or lost) is left alone, and the part is read from DVC's cache or remote. Raises Tampered
+    when what lies there does not match either, Unavailable when it is nowhere to be had.
     """
-    name = f"{part}.parquet"
-    try:
-        content = (root / version.path / name).read_bytes()
-        digests = {**_digests(root / version.path), name: _md5(content)}
-        if _tree_hash(digests) == version.dvc_hash:
+    name, folder = f"{part}.parquet", root / version.path
+    with suppress(OSError):
+        content = (folder / name).read_bytes()
+        if tree_hash({**digests(folder), name: md5(content)}) == version.dvc_hash:
             return pd.read_parquet(io.BytesIO(content))
-    except OSError:
-        pass  # moved, removed or unreadable: the stored version decides
-    with _repository(root, stack or StackConfig()) as repo:
-        return pd.read_parquet(_stored(repo, stack or StackConfig(), version.dvc_hash)[name])
+    stack = stack or StackConfig()
+    with _repository(root, stack) as repo:
+        return pd.read_parquet(_stored(repo, stack, version.dvc_hash)[name])
 
 
 def restore(
     root: Path, task: str, dvc_hash: str, stack: StackConfig, dest: Path | None = None
 ) -> SplitVersion:
-    """Bring a past split back from cache or remote into the workspace (and its pointer), or into `dest` only.
+    """Bring a past split back from cache or remote: into the workspace with its pointer, or into `dest` only.
 
-    Raises BadInput for what is no split version, Tampered for content that does not match the hash,
-    Unavailable when it is nowhere to be had.
+    Raises BadInput for what is no split version of the task, Tampered for content that does not match the
+    hash, Unavailable when it is nowhere to be had.
     """
     if not re.fullmatch(r"[0-9a-f]{32}\.dir", dvc_hash):
-        raise BadInput(f"'{dvc_hash}' is no split version; it is 32 hex digits and '.dir', as in {SPLITS}/*.dvc")
-    if dest is not None and dest.exists() and not (dest.is_dir() and not any(dest.iterdir())):
+        raise BadInput(
+            f"'{dvc_hash}' is no split version; it is 32 hex digits and `.dir`, as in {SPLITS}/*.dvc"
+        )
+    if dest is not None and dest.exists():
         raise BadInput(f"{dest} exists; name a folder that does not, so that nothing is overwritten")
-    folder = dest or root / SPLITS / task
     with _repository(root, stack) as repo:
         files = _stored(repo, stack, dvc_hash)
+        if MANIFEST not in files or json.loads(files[MANIFEST].read_bytes())["task"] != task:
+            raise BadInput(f"{dvc_hash} is no split of task '{task}'; see `history` for those that are")
+        folder = dest or root / SPLITS / task
         with _disk(folder), _draft(folder) as draft:
             for name, path in files.items():
                 shutil.copyfile(path, draft / name)
-            version = _version(root, folder, draft)
-            if version.dvc_hash != dvc_hash or version.task != task:
-                raise Tampered(f"{dvc_hash} is a split of task '{version.task}', not of '{task}'")
-            if dest is not None:
-                _swap(draft, folder)
+            version = describe(root, folder, draft)
+            if dest is None:
+                _publish(repo, draft, folder, dvc_hash)
             else:
-                _publish(repo, draft, folder, version)
+                draft.replace(folder)
     return version
-
-
-def pointer_note(root: Path, version: SplitVersion) -> str | None:
-    """None when git has the pointer file of this version, else the line that says how to keep it."""
-    pointer = f"{version.path}.dvc"
-    if _git(root, "rev-parse", "--is-inside-work-tree") is None:
-        return f"no git repository here: keep {pointer} yourself, it is the key to split {version.dvc_hash}"
-    if version.dvc_hash in (_git(root, "show", f"HEAD:./{pointer}") or ""):
-        return None
-    return f"git add {pointer} && git commit -m 'Split {version.task} {version.dvc_hash[:12]}' -- {pointer}"
-
-
-def history(root: Path, task: str) -> tuple[str, ...]:
-    """The split versions that the pointer file names now and named in git's history, newest first."""
-    log = _git(root, "log", "--format=", "-p", "--", f"./{SPLITS.as_posix()}/{task}.dvc") or ""
-    found = [_pointer(root, task), *re.findall(r"^\+.*md5: ([0-9a-f]{32}\.dir)", log, flags=re.MULTILINE)]
-    return tuple(dict.fromkeys(h for h in found if h))
-
-
-def _dvc() -> None:
-    os.environ["DVC_NO_ANALYTICS"] = "1"
 
 
 @contextmanager
 def _repository(root: Path, stack: StackConfig) -> Iterator[Any]:
-    """The workspace's DVC repository, locked: DVC's own lock keeps other processes out."""
-    _dvc()
+    """The workspace's DVC repository, held by DVC's own lock, so that processes take turns."""
     ensure_repo(root)
+    _need_room(root, 0)
+    os.environ["DVC_NO_ANALYTICS"] = "1"
     from dvc.exceptions import DvcException
-    from dvc.lock import LockError
-    from dvc.repo import Repo, lock_repo
+    from dvc.repo import Repo
 
-    try:
-        repo = Repo(str(root.resolve()), config=_overrides(root, stack))
-    except DvcException as error:
-        raise BadInput(f"{root / '.dvc' / 'config'}: {_line(error)}; mend the file") from None
-    lock = lock_repo(repo)
+    for name in ("dvc", "dvc_data", "dvc_objects"):  # no bars, no tracebacks: every failure is raised below
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    with ExitStack() as held, _disk(root / ".dvc"):
+        try:
+            repo = held.enter_context(Repo(str(root.resolve()), config=_overrides(root.resolve(), stack)))
+        except DvcException as error:
+            raise BadInput(f"{root / '.dvc' / 'config'}: {_line(error)}; mend the file") from None
+        _take_lock(repo, held)
+        yield repo
+
+
+def _take_lock(repo: Any, held: ExitStack) -> None:
+    from dvc.lock import LockError
+    from dvc.repo import lock_repo
+
     deadline = time.monotonic() + LOCK_SECONDS
+    told = False
     while True:
         try:
-            lock.__enter__()
-            break
+            held.enter_context(lock_repo(repo))  # DVC itself tries for three seconds
+            return
         except LockError:
+            who = f"another process holds DVC's lock of {repo.root_dir}"
             if time.monotonic() > deadline:
-                repo.close()
-                raise Unavailable(
-                    f"{root}: another DVC process has held the workspace for {LOCK_SECONDS:.0f} s; wait for it "
-                    "to end, or end it, and run again"
-                ) from None
-            lock = lock_repo(repo)
+                raise Unavailable(f"{who} for {LOCK_SECONDS:.0f} s now; let it end and run again") from None
+        if not told:
+            say(f"{who}; waiting for at most {LOCK_SECONDS:.0f} s")
+            told = True
+
+
+def _overrides(root: Path, stack: StackConfig) -> dict[str, Any]:
+    """DVC config for this call: all state inside the workspace, git only where it is, the stack's remote."""
+    in_git = any((folder / ".git").exists() for folder in (root, *root.parents))
+    core: dict[str, Any] = {"analytics": False, "autostage": False, "no_scm": not in_git}
+    core["site_cache_dir"] = os.environ.get("DVC_SITE_CACHE_DIR", str(root / ".dvc" / "tmp" / "site"))
+    remote: dict[str, Any] = {}
+    url = stack.dvc_remote_url
+    if url is not None:
+        remote["url"] = url if "://" in url else str((root / url).resolve())
+        if url.startswith("s3://"):
+            remote |= {"connect_timeout": 5, "read_timeout": 60}
+    if stack.dvc_endpoint_url is not None:
+        remote["endpointurl"] = stack.dvc_endpoint_url
+    return {"core": core, "remote": {stack.dvc_remote: remote} if remote else {}}
+
+
+def _known_remote(repo: Any, stack: StackConfig) -> None:
+    if not repo.config["remote"].get(stack.dvc_remote, {}).get("url"):
+        raise BadInput(
+            f"stack.dvc_remote: '{stack.dvc_remote}' is not a remote of .dvc/config "
+            f"({', '.join(repo.config['remote']) or 'it has none'}); add it there or set stack.dvc_remote_url"
+        )
+
+
+def _publish(repo: Any, draft: Path, folder: Path, dvc_hash: str) -> None:
+    """Swap the draft in and `dvc add` it; on any failure the folder and its pointer are as they were."""
+    pointer, old = folder.with_name(f"{folder.name}.dvc"), draft.with_name(f"{draft.name}.old")
+    before = pointer.read_bytes() if pointer.exists() else None
     try:
-        yield repo
+        if folder.exists():
+            folder.replace(old)
+        draft.replace(folder)
+        (stage,) = repo.add([str(folder)])
+        if stage.outs[0].hash_info.value != dvc_hash:
+            raise Unavailable(f"{folder}: its files changed while DVC stored them; run again")
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        pointer.unlink(missing_ok=True)
+        if before is not None:
+            pointer.write_bytes(before)
+        if old.exists():
+            old.replace(folder)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _push(repo: Any, stack: StackConfig, version: SplitVersion) -> None:
+    kept = f"the split is kept in {version.path} ({version.dvc_hash}) and training did not start"
+    try:
+        _copy(repo, stack, [version.dvc_hash], push=True)
+    except Unavailable as error:
+        raise Unavailable(f"{error}; {kept}; mend the remote and run again") from None
+
+
+def _fetch(repo: Any, stack: StackConfig, dvc_hash: str) -> None:
+    _copy(repo, stack, [dvc_hash], push=False)
+    listed = json.loads(_checked(repo, dvc_hash).read_bytes())
+    _copy(repo, stack, [entry["md5"] for entry in listed], push=False)
+
+
+def _copy(repo: Any, stack: StackConfig, names: list[str], *, push: bool) -> None:
+    """Copy objects between cache and remote, as `dvc push` and `dvc pull` do, for these hashes only."""
+    from dvc_data.hashfile.hash_info import HashInfo
+    from dvc_data.hashfile.transfer import transfer
+
+    who = f"DVC remote '{stack.dvc_remote}' ({repo.config['remote'][stack.dvc_remote]['url']})"
+    try:
+        remote, cache = repo.cloud.get_remote_odb(stack.dvc_remote), repo.cache.local
+        source, target = (cache, remote) if push else (remote, cache)
+        wanted = {HashInfo("md5", name) for name in names}
+        failed = transfer(source, target, wanted, shallow=not push, cache_odb=cache).failed
+    except Exception as error:  # a remote raises whatever its own library raises
+        raise Unavailable(f"{who} cannot be reached: {_line(error)}") from None
+    if failed:
+        raise Unavailable(f"{who} did not {'take' if push else 'give'} {len(failed)} file(s)")
+
+
+def _stored(repo: Any, stack: StackConfig, dvc_hash: str) -> Mapping[str, Path]:
+    """File name -> verified file in DVC's cache, fetched from the remote where it is missing or damaged."""
+    problem = "is not in DVC's cache"
+    try:
+        return _cached(repo, dvc_hash)
+    except FileNotFoundError:
+        pass
+    except Tampered:
+        problem = "was altered in DVC's cache (the altered file is removed)"
+    _known_remote(repo, stack)
+    try:
+        _fetch(repo, stack, dvc_hash)
+        return _cached(repo, dvc_hash)
+    except FileNotFoundError:
+        raise Unavailable(f"split {dvc_hash} {problem}, and remote '{stack.dvc_remote}' lacks it") from None
+    except Unavailable as error:
+        raise Unavailable(f"split {dvc_hash} {problem}, and {error}") from None
+
+
+def _cached(repo: Any, dvc_hash: str) -> Mapping[str, Path]:
+    listed = json.loads(_checked(repo, dvc_hash).read_bytes())
+    return {entry["relpath"]: _checked(repo, entry["md5"]) for entry in listed}
+
+
+def _checked(repo: Any, name: str) -> Path:
+    """The cache file of a hash. One that does not match it is removed, so that it can be fetched again."""
+    path = Path(repo.cache.local.oid_to_path(name))
+    if file_md5(path) != name.removesuffix(".dir"):
+        path.unlink()
+        raise Tampered(f"DVC object {name}: what is stored does not match the hash; it was removed")
+    return path
+
+
+@contextmanager
+def _draft(folder: Path) -> Iterator[Path]:
+    """A new folder beside `folder`, gone afterwards unless it was moved; DVC's lock makes it the only one."""
+    draft = folder.with_name(f".{folder.name}.primum-draft")
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir(parents=True)
+    try:
+        yield draft
     finally:
-        lock.__exit__(None, None, None)
-        repo.close()
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+@contextmanager
+def _disk(where: Path) -> Iterator[None]:
+    """Turn what the disk refuses, also in SQLite's words, into one line."""
+    try:
+        yield
+    except PrimumError:
+        raise
+    except Exception as error:
+        chain: list[BaseException] = [error]
+        while cause := chain[-1].__cause__ or chain[-1].__context__:
+            chain.append(cause)
+        codes = {cause.errno for cause in chain if isinstance(cause, OSError)}
+        sqlite = isinstance(error, sqlite3.OperationalError) and "disk" in str(error)
+        if sqlite or codes & {errno.ENOSPC, errno.EDQUOT, errno.EIO}:
+            raise Unavailable(f"{where.parent}: the disk is full (or failing); nothing was kept, free space") from None
+        if codes & {errno.EACCES, errno.EPERM, errno.EROFS}:
+            raise Unavailable(f"{where.parent} cannot be written; nothing was kept, mend its rights") from None
+        raise
+
+
+def _need_room(root: Path, size: int) -> None:
+    """Refuse early: a disk that fills up under DVC's databases (SQLite, memory-mapped) can kill the process."""
+    free = shutil.disk_usage(root).free
+    if free < size + SPARE:
+        raise Unavailable(
+            f"{root}: the disk is full: {free / 2**20:.1f} MiB are free and {(size + SPARE) / 2**20:.1f} MiB are "
+            "needed; nothing was kept, free some space"
+        )
+
+
+def _hash(folder: Path) -> str | None:
+    try:
+        return tree_hash(digests(folder))
+    except OSError:
+        return None
+
+
+def _line(error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text[:200]}" if text else type(error).__name__

@@ -1,4 +1,4 @@
-"""A random Llama of a few thousand parameters with a tokenizer and chat template, for tests that must be fast."""
+"""A random Llama of a few thousand parameters with tokenizer and chat template: tests must be fast."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ TEMPLATE = (
     "{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}"
 )
 SPECIAL = ["<|pad|>", "<|user|>", "<|assistant|>", "<|end|>"]
+ROLES = {"eos_token": "<|end|>", "pad_token": "<|pad|>"}
 
 
 def build(folder: Path, *, hidden: int = 32, layers: int = 2, context: int = 512) -> Path:
@@ -24,7 +25,7 @@ def build(folder: Path, *, hidden: int = 32, layers: int = 2, context: int = 512
     alphabet = pre_tokenizers.ByteLevel.alphabet()
     trainer = trainers.BpeTrainer(vocab_size=300, special_tokens=SPECIAL, initial_alphabet=alphabet)
     tokenizer.train_from_iterator(["yes no maybe nothing change not sure mean radius"] * 4, trainer)
-    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<|end|>", pad_token="<|pad|>")
+    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, **ROLES)
     fast.add_special_tokens({"additional_special_tokens": SPECIAL[1:3]})
     fast.chat_template = TEMPLATE
     fast.save_pretrained(folder)

@@ -133,3 +133,9 @@ def test_incomplete_sources_are_refused(tmp_path: Path, source: str, message: st
     )
     with pytest.raises(BadInput, match=message):
         load(file=file)
+
+
+def test_a_config_survives_the_way_through_python_and_json_values() -> None:
+    config = load()
+    assert RunConfig.model_validate(config.model_dump()) == config
+    assert RunConfig.model_validate_json(config.model_dump_json()) == config

@@ -37,7 +37,7 @@ def test_records_are_short_at_first() -> None:
 
 
 def test_every_kind_occurs_and_closed_answers_are_allowed_ones(conversations: list[Conversation]) -> None:
-    assert {c.kind for c in conversations} == {"stated", "lasting", "in_context"}
+    assert {c.kind for c in conversations} == {"recited", "stated", "lasting", "in_context"}
     for turn in (turn for c in conversations for turn in c.turns):
         assert turn.message.endswith(f"Answer {' or '.join(turn.answers)}.")
         assert turn.answer in turn.answers or turn.answers == ("as recorded",)
@@ -117,6 +117,27 @@ def test_written_numbers_are_standardised_and_correlated() -> None:
         strongest.append(np.abs(pair - np.eye(len(numbers))).max() if len(numbers) > 1 else 0.0)
     assert 0.8 < np.median(spread) < 1.2
     assert np.median(strongest) > 0.5
+
+
+def test_a_recited_record_comes_back_with_the_same_values(conversations: list[Conversation]) -> None:
+    recited = [c for c in conversations if c.kind == "recited"]
+    assert len(recited) > 20
+    for conversation in recited:
+        first, *again = conversation.turns
+        assert again
+        for turn in again:
+            assert set(turn.message.split("\n")[1].split("; ")) == set(
+                first.message.split("\n")[1].split("; ")
+            )
+
+
+def test_no_word_means_a_high_value(conversations: list[Conversation]) -> None:
+    """Which of two opposite answers goes with a high sum is open, but for no and yes."""
+    high = [t.message for c in conversations for t in c.turns if t.message.startswith("Is the sum of all")]
+    asked = {message.split("?")[0].rsplit(" ", 1)[1] for message in high}
+    assert asked & {"negative", "benign", "low", "absent"}
+    assert asked & {"positive", "malignant", "high", "present"}
+    assert "no" not in asked
 
 
 def test_lasting_conditions_keep_their_rule_and_their_prevalence() -> None:

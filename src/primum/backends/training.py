@@ -52,7 +52,7 @@ class _Seal(Frozen):
     log: tuple[TrainingLog, ...]
 
 
-def training_inputs(  # noqa: PLR0913
+def training_inputs(  # noqa: PLR0913, PLR0917 - what decides an adapter
     examples: Sequence[Example],
     validation: Sequence[Example],
     labels: Sequence[str],
@@ -82,18 +82,22 @@ def training_inputs(  # noqa: PLR0913
     )
 
 
-def epoch_order(
+def epoch_order(  # noqa: PLR0913
     classes: Sequence[str], epoch: int, seed: int, *, balanced: bool, lengths: Sequence[int], batch: int
 ) -> list[int]:
     """Return the n record indices of one epoch (0-based), in the order they are trained on.
 
-    Balanced: each class gives n / K of them. A class is walked through in shuffled rounds that go on from epoch
-    to epoch, so a small class is repeated and no record of a large one is left out for good. Inside windows of
-    eight batches, records of like length stand together, which saves padding. A pure function of its arguments:
-    a resumed training sees the order that an undisturbed one sees.
+    Balanced: each class gives n / K of them. A class is walked through in shuffled rounds that go on from
+    epoch to epoch, so a small class is repeated and no record of a large one is left out for good. Inside
+    windows of eight batches, records of like length stand together, which saves padding. A pure function of
+    its arguments: a resumed training sees the order that an undisturbed one sees.
     """
     n = len(classes)
-    groups = [np.flatnonzero(np.asarray(classes) == c) for c in sorted(set(classes))] if balanced else [np.arange(n)]
+    groups = (
+        [np.flatnonzero(np.asarray(classes) == c) for c in sorted(set(classes))]
+        if balanced
+        else [np.arange(n)]
+    )
     shares = [n * (k + 1) // len(groups) - n * k // len(groups) for k in range(len(groups))]
     chosen = [
         _walk(group, epoch * share, share, np.random.SeedSequence([seed, k]))
@@ -119,7 +123,7 @@ def _by_length(order: np.ndarray, lengths: np.ndarray, batch: int, rng: np.rando
         window = window[np.argsort(lengths[window], kind="stable")]
         parts = [window[i : i + batch] for i in range(0, len(window), batch)]
         full = [p for p in parts if len(p) == batch]
-        rng.shuffle(full)  # type: ignore[arg-type]
+        rng.shuffle(full)
         batches += full + [p for p in parts if len(p) < batch]
     return [int(i) for part in batches for i in part]
 
@@ -191,8 +195,8 @@ def seal(checkpoint: Path, log: Sequence[TrainingLog]) -> None:
 def sealed(out_dir: Path) -> list[tuple[Path, tuple[TrainingLog, ...]]]:
     """List the whole checkpoints of `out_dir`, oldest first, each with its log; broken ones are removed.
 
-    A checkpoint whose best epoch is no longer on disk is of no use and goes as well, so the training continues
-    from the last one that can still end as an undisturbed training would.
+    A checkpoint whose best epoch is no longer on disk is of no use and goes as well, so the training
+    continues from the last one that can still end as an undisturbed training would.
     """
     folders = [p for p in (out_dir / CHECKPOINTS).glob("checkpoint-*") if p.is_dir()]
     whole: list[tuple[Path, tuple[TrainingLog, ...]]] = []

@@ -60,6 +60,13 @@ def _probabilities(case: Case, system: str) -> Floats:
     return scores.probabilities(case.coded.gold, case.coded.log_probs[system])
 
 
+def _without_scores(case: Case, *systems: str) -> str | None:
+    for name in systems:
+        if name not in case.coded.with_scores:
+            return f"'{name}' gave labels without probabilities"
+    return None
+
+
 def _events(case: Case) -> list[int]:
     """The classes whose probability is judged: the positive one, or each of several."""
     coded = case.coded
@@ -69,7 +76,7 @@ def _events(case: Case) -> list[int]:
 def calibration(case: Case) -> CheckResult:
     """Observed over expected events within limits, and Brier not worse than the best classical model's."""
     name, check = "calibration", case.config.calibration
-    why = obstacle(case, case.best_classical)
+    why = obstacle(case, case.best_classical) or _without_scores(case, CANDIDATE, case.best_classical)
     if why:
         return unjudged(case, name, why)
     gold = case.coded.gold
@@ -142,8 +149,9 @@ def _brier(case: Case, rng: np.random.Generator) -> Part:
     found = _mean_interval(case, worse, rng)
     value = found.value or 0.0
     clause = (
-        f"Brier {ours.mean():.4f} against {theirs.mean():.4f} of {system_words(rival)} (difference {value:+.4f}, "
-        f"{level(case.alpha)} interval {end(found.lower)} to {end(found.upper)}, allowed +{margin:g})"
+        f"Brier {ours.mean():.4f} against {theirs.mean():.4f} of {system_words(rival)} "
+        f"(difference {value:+.4f}, {level(case.alpha)} interval "
+        f"{end(found.lower)} to {end(found.upper)}, allowed +{margin:g})"
     )
     statistics: Statistics = {
         "brier": float(ours.mean()),
@@ -176,7 +184,7 @@ def net_benefit(case: Case) -> CheckResult:
     name, thresholds = "net_benefit", case.task.decision_thresholds
     if not thresholds:
         return result(case, name, "pass", "The task names no decision threshold.")
-    why = obstacle(case, CANDIDATE)
+    why = obstacle(case, CANDIDATE) or _without_scores(case, CANDIDATE)
     if case.coded.classes != 2:
         why = "net benefit is defined for two classes; take `decision_thresholds` out of the task"
     if why:

@@ -38,7 +38,8 @@ adapt. It has seen no real record. It is no medical device and answers nothing b
 ## Data
 Synthetic patient worlds from a seeded generator (`primum.pretraining.worlds`): 1 to 32 named columns
 drawn from a word list and made-up names, correlated, skewed, stepped, partly categories, partly not
-recorded; written by the very renderer that fine-tuning uses. Three kinds of conversation: *stated* (the
+recorded; written by the very renderer that fine-tuning uses. Four kinds of conversation: *recited* (a record
+comes back in another order, so that its values can be looked up by name), *stated* (the
 question states the rule: thresholds, signed sums, comparisons, counts), *lasting* ({conditions} made-up
 conditions with a hidden rule that lasts through the corpus) and *in context* (the rule has to be
 inferred from the labelled records before). The pairing of words with rules is random: no clinical

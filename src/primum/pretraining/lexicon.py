@@ -110,8 +110,16 @@ def made_up(rng: np.random.Generator) -> str:
     return "".join(syllables) + pick(rng, _ENDS)
 
 
-def feature_name(rng: np.random.Generator) -> str:
-    """A name of one to three words; one in eight is a made-up word, one in ten looks like a code."""
+def answer_pair(rng: np.random.Generator) -> tuple[str, str]:
+    """Two opposite answers; but for no/yes either may come first, so that no word means a high value."""
+    pair = pick(rng, BINARY_ANSWERS)
+    return pair if pair[1] == "yes" or rng.random() < 0.5 else (pair[1], pair[0])
+
+
+def feature_name(rng: np.random.Generator, hardness: float = 1.0) -> str:
+    """A name of one to three words; fully hard, one in eight is made up, one in ten a code."""
+    if rng.random() > hardness:
+        return pick(rng, NOUNS)
     roll = rng.random()
     if roll < 0.10:
         return pick(rng, NOUNS)[:4] + str(rng.integers(1, 10))
@@ -125,13 +133,15 @@ def feature_name(rng: np.random.Generator) -> str:
     return " ".join(words)
 
 
-def feature_names(rng: np.random.Generator, count: int) -> tuple[str, ...]:
+def feature_names(rng: np.random.Generator, count: int, hardness: float = 1.0) -> tuple[str, ...]:
     """`count` different names; half of the long lists combine few nouns with few modifiers, as records do."""
     names: dict[str, None] = {}
-    grid = count >= 6 and rng.random() < 0.5
+    grid = count >= 6 and rng.random() < 0.5 * hardness
     nouns = [pick(rng, NOUNS) for _ in range(max(3, count // 2))]
     modifiers = [pick(rng, MODIFIERS) for _ in range(4)]
     while len(names) < count:
         combined = grid and rng.random() < 0.85
-        names[f"{pick(rng, modifiers)} {pick(rng, nouns)}" if combined else feature_name(rng)] = None
+        names[f"{pick(rng, modifiers)} {pick(rng, nouns)}" if combined else feature_name(rng, hardness)] = (
+            None
+        )
     return tuple(names)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from primum.pretraining.lexicon import BINARY_ANSWERS, pick
+from primum.pretraining.lexicon import answer_pair, pick
 from primum.pretraining.tables import Record
 from primum.prompts import write_standardised
 
@@ -22,10 +22,13 @@ class Asked(NamedTuple):
     answer: str
 
 
-def ask(rng: np.random.Generator, record: Record) -> Asked:
-    """A random question about the record; one that the record cannot answer gives way to another."""
+def ask(rng: np.random.Generator, record: Record, hardness: float = 1.0) -> Asked:
+    """A random question about the record; one that the record cannot answer gives way to another.
+
+    Below full hardness more of the questions are about a single value.
+    """
     while True:
-        asked = pick(rng, _QUESTIONS)(rng, record)
+        asked = pick(rng, _QUESTIONS if rng.random() < hardness else _SINGLE)(rng, record)
         if asked is not None:
             return asked
 
@@ -53,7 +56,7 @@ def _threshold(rng: np.random.Generator, record: Record) -> Asked | None:
     above = bool(value > cut)
     written = write_standardised(cut)
     if rng.random() < 0.3:
-        no, yes = pick(rng, BINARY_ANSWERS)
+        no, yes = answer_pair(rng)
         question = f"Say {yes} if {record.names[j]} is above {written}, else {no}."
         return Asked(question, (no, yes), yes if above else no)
     if rng.random() < 0.3:
@@ -85,7 +88,7 @@ def _overall(rng: np.random.Generator, record: Record) -> Asked | None:
     total = round(float(record.values[columns].sum()), 1)
     if len(columns) < 2 or total == 0:
         return None
-    no, yes = pick(rng, BINARY_ANSWERS)
+    no, yes = answer_pair(rng)
     return Asked(f"Is the sum of all {yes}?", (no, yes), yes if total > 0 else no)
 
 
@@ -150,6 +153,7 @@ def _category(rng: np.random.Generator, record: Record) -> Asked | None:
 
 
 Question = Callable[[np.random.Generator, Record], Asked | None]
+_SINGLE: tuple[Question, ...] = (_read, _read, _threshold, _threshold, _category)
 _QUESTIONS: tuple[Question, ...] = (
     *(_threshold,) * 4,
     *(_weighted_sum,) * 4,

@@ -86,11 +86,13 @@ class Columns:
         return effects
 
 
-def draw_columns(rng: np.random.Generator, count: int) -> Columns:
+def draw_columns(rng: np.random.Generator, count: int, hardness: float = 1.0) -> Columns:
     """`count` columns of a random world; one in ten is a category, in three worlds of ten more than half."""
     share = 0.6 if rng.random() < 0.3 else 0.1
     categories = tuple(pick(rng, CATEGORY_VALUES) if rng.random() < share else () for _ in range(count))
     loadings = rng.standard_normal((count, 4)) * pick(rng, _FACTOR_SCALES)
+    if rng.random() < 0.5:
+        loadings = np.abs(loadings)  # sizes and severities grow together
     communality = rng.uniform(pick(rng, (0.0, 0.7)), 0.98, (count, 1))
     loadings *= communality / np.linalg.norm(loadings, axis=1, keepdims=True)
     skew = np.where(rng.random(count) < 0.4, rng.uniform(0.2, 1.0, count), 0.0)
@@ -99,7 +101,7 @@ def draw_columns(rng: np.random.Generator, count: int) -> Columns:
     reference = _bend(rng.standard_normal((STANDARDISING_RECORDS, count)), skew, step)
     sd = reference.std(axis=0)
     return Columns(
-        names=feature_names(rng, count),
+        names=feature_names(rng, count, hardness),
         categories=categories,
         loadings=loadings,
         skew=skew,

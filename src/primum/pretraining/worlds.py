@@ -1,8 +1,9 @@
 """The seeded generator of synthetic patient worlds.
 
 A world is a set of named columns with a joint distribution. Conversations about its records are written by
-the functions that fine-tuning uses (`render_message`, `write_standardised`), in three kinds:
+the functions that fine-tuning uses (`render_message`, `write_standardised`), in four kinds:
 
+- recited: a record comes back in another order, so that every value can be looked up by its name;
 - stated: the question states the rule ("Is heart rate above +05?"), so that one prompt determines its answer;
 - lasting: a made-up condition with one rule for the whole corpus, to be learned into the weights;
 - in_context: the rule belongs to this conversation and has to be inferred from the labelled records before.
@@ -23,8 +24,10 @@ from primum.pretraining.questions import Asked, ask
 from primum.pretraining.tables import Columns, Record, draw_columns
 from primum.prompts import render_message
 
-Kind = Literal["stated", "lasting", "in_context"]
-SHARES: dict[Kind, float] = {"stated": 0.5, "lasting": 0.35, "in_context": 0.15}
+Kind = Literal["recited", "stated", "lasting", "in_context"]
+SHARES: dict[Kind, float] = {"recited": 0.1, "stated": 0.37, "lasting": 0.45, "in_context": 0.08}
+EARLY_RECITED = 0.3
+"""Share of recited conversations at the very start: looking a value up is what all the rest builds on."""
 REFERENCE_RECORDS = 256
 
 
@@ -120,7 +123,10 @@ class Worlds:
 
     def conversation(self, rng: np.random.Generator, hardness: float = 1.0) -> Conversation:
         """One conversation; `hardness` (0 to 1) raises the number of columns from 4 to 32."""
-        kind = pick(rng, _KINDS)
+        recite = rng.random() < EARLY_RECITED * (1 - hardness)
+        kind = "recited" if recite else pick(rng, _KINDS)
+        if kind == "recited":
+            return _recited(rng, hardness)
         if kind == "lasting":
             form = int(rng.integers(len(self.columns)))
             return _lasting(rng, self.columns[form], self.rules[form])
@@ -139,26 +145,34 @@ class Worlds:
 _KINDS: tuple[Kind, ...] = tuple(kind for kind, share in SHARES.items() for _ in range(round(share * 100)))
 
 
+def _recited(rng: np.random.Generator, hardness: float) -> Conversation:
+    columns = draw_columns(rng, 2 + int(rng.integers(1, 3 + round(8 * hardness))), hardness)
+    record = columns.record(rng)
+    first = _turn(ask(rng, record, hardness), record)
+    again = (
+        _turn(ask(rng, record, hardness), record.shuffled(rng)) for _ in range(int(pick(rng, (1, 2, 3))))
+    )
+    return Conversation("recited", (first, *again))
+
+
 def _stated(rng: np.random.Generator, hardness: float) -> Conversation:
-    columns = draw_columns(rng, _count(rng, hardness))
+    columns = draw_columns(rng, _count(rng, hardness), hardness)
     turns: list[Turn] = []
     for _ in range(int(pick(rng, (1, 1, 2)))):
         record = columns.record(rng)
-        turns.append(_turn(ask(rng, record), record))
-        turns += [_turn(ask(rng, record)) for _ in range(int(pick(rng, (0, 2, 4, 6))))]
+        turns.append(_turn(ask(rng, record, hardness), record))
+        turns += [_turn(ask(rng, record, hardness)) for _ in range(int(pick(rng, (0, 0, 2, 4))))]
     return Conversation("stated", tuple(turns))
 
 
 def _lasting(rng: np.random.Generator, columns: Columns, rules: tuple[Rule, ...]) -> Conversation:
-    """One record, asked about one or several conditions in turn; at times in another order of columns."""
+    """One record, asked about all its conditions in turn; at times in another order of columns."""
     record = columns.record(rng)
     shown = record.shuffled(rng) if rng.random() < 0.3 else record
     turns: list[Turn] = []
-    for i in rng.permutation(len(rules))[: int(rng.integers(1, len(rules) + 1))]:
+    for i in rng.permutation(len(rules)):
         asked = Asked(rules[i].question, rules[i].answers, rules[i].label(columns, record, rng))
         turns.append(_turn(asked, None if turns else shown))
-    if rng.random() < 0.5:
-        turns += [_turn(ask(rng, record)) for _ in range(3)]
     return Conversation("lasting", tuple(turns))
 
 
@@ -185,7 +199,7 @@ def _hidden_question(rng: np.random.Generator) -> tuple[str, tuple[str, ...]]:
     name, subject = lexicon.made_up(rng), pick(rng, lexicon.SUBJECTS)
     if rng.random() < 0.15:
         return f"How is the {name} of the {subject}?", pick(rng, lexicon.ORDERED_ANSWERS)
-    answers = pick(rng, lexicon.BINARY_ANSWERS)
+    answers = lexicon.answer_pair(rng)
     if rng.random() < 0.15:
         answers = (lexicon.made_up(rng), lexicon.made_up(rng))
     questions = (

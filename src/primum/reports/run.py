@@ -22,6 +22,7 @@ from primum.records import (
 )
 from primum.reports.facts import RunFacts
 from primum.reports.files import write_run
+from primum.scoring import PromptFit
 
 LIBRARIES = ("torch", "transformers", "peft", "trl", "scikit-learn", "numpy", "dvc", "zenml")
 
@@ -31,6 +32,7 @@ def gather(  # noqa: PLR0913 - a report shows everything
     config: RunConfig,
     ingested: IngestReport,
     split: SplitVersion,
+    prompt_fit: PromptFit,
     candidates: Sequence[Candidate],
     chosen: Candidate,
     bundle: Bundle,
@@ -64,9 +66,16 @@ def gather(  # noqa: PLR0913 - a report shows everything
         versions={name: importlib.metadata.version(name) for name in LIBRARIES},
         started=started.isoformat(timespec="seconds"),
         stage_seconds={name: (end - start).total_seconds() for name, (start, end) in stages.items()},
-        notes=tuple(note for note in (*ingested.notes, *split.notes, pointer) if note),
+        notes=tuple(note for note in (*ingested.notes, *split.notes, _cut(prompt_fit), pointer) if note),
         cached=cached,
     )
+
+
+def _cut(fit: PromptFit) -> str | None:
+    """What truncation did, in words."""
+    if not fit.cut:
+        return None
+    return f"free text was cut to {fit.max_text_chars} characters in {fit.cut} record(s) to fit {fit.context} tokens"
 
 
 def publish(out_dir: Path, facts: RunFacts) -> Path:

@@ -9,9 +9,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from primum.stats.metrics import Floats, Ints
+from primum.records import Panel
+from primum.stats import reliability
+from primum.stats.metrics import (
+    BINARY_ONLY,
+    COUNT_METRICS,
+    Coded,
+    CountMetric,
+    Floats,
+    Ints,
+    f1_per_class,
+    precision_per_class,
+    recall_per_class,
+)
 from primum.stats.paired import patient_types
 from primum.stats.resample import CHUNK, check_level, draws, interval, patient_index
+from primum.stats.scores import SCORE_METRICS, ScoreMetric, probabilities
 
 
 @dataclass(frozen=True)
@@ -83,3 +96,63 @@ def _put_together(value: float, parts: list[Floats], alpha: float) -> MetricInte
         return MetricInterval(None, -np.inf, np.inf, np.inf, 0)
     found = interval(np.concatenate(parts), alpha)
     return MetricInterval(value, found.lower, found.upper, found.se, found.undefined)
+
+
+def panel_intervals(
+    panel: Panel, *, resamples: int, rng: np.random.Generator, alpha: float = 0.05
+) -> dict[str, dict[str, MetricInterval]]:
+    """Every metric of every system with its interval: system -> metric -> interval.
+
+    Metrics of labels as in `metrics.panel_metrics`, and precision, recall and F1 of each class ("f1 of
+    LABEL"); of probabilities AUROC, AUPRC, Brier, log-loss, and for the positive class O/E, calibration
+    intercept and slope, and ECE. One system's intervals are not a comparison: for that see `paired`.
+    """
+    coded = Coded(panel)
+    return {name: _intervals(panel, coded, name, resamples, rng, alpha) for name in panel.systems}
+
+
+def _intervals(  # noqa: PLR0913, PLR0917
+    panel: Panel, coded: Coded, name: str, resamples: int, rng: np.random.Generator, alpha: float
+) -> dict[str, MetricInterval]:
+    design: dict[str, Any] = {"resamples": resamples, "rng": rng, "alpha": alpha}
+    found = {
+        metric: count_interval(
+            coded.gold, coded.pred[name], coded.patients, classes=coded.classes, metric=function, **design
+        )
+        for metric, function in _of_labels(panel, coded).items()
+    }
+    if name not in coded.with_scores:
+        return found
+    of_scores = _of_scores(coded, coded.log_probs[name])
+    return found | {m: weighted_interval(coded.patients, f, **design) for m, f in of_scores.items()}
+
+
+def _of_labels(panel: Panel, coded: Coded) -> dict[str, Callable[[Floats], Floats]]:
+    def whole(metric: CountMetric) -> Callable[[Floats], Floats]:
+        return lambda counts: metric(counts, coded.positive)
+
+    def of_class(metric: Callable[[Floats], Floats], k: int) -> Callable[[Floats], Floats]:
+        return lambda counts: metric(counts)[..., k]
+
+    chosen = {m: whole(f) for m, f in COUNT_METRICS.items() if coded.classes == 2 or m not in BINARY_ONLY}
+    each = {"precision": precision_per_class, "recall": recall_per_class, "f1": f1_per_class}
+    for k, label in enumerate(panel.labels):
+        chosen |= {f"{metric} of {label}": of_class(function, k) for metric, function in each.items()}
+    return chosen
+
+
+def _of_scores(coded: Coded, log_probs: Floats) -> dict[str, Callable[[Floats], Floats]]:
+    def of(metric: ScoreMetric) -> Callable[[Floats], Floats]:
+        return lambda weights: metric(coded.gold, log_probs, coded.positive, weights)
+
+    chosen = {metric: of(function) for metric, function in SCORE_METRICS.items()}
+    if coded.classes != 2:
+        return chosen
+    k = coded.positive % 2
+    p, event = probabilities(coded.gold, log_probs)[:, k], coded.gold == k
+    return chosen | {
+        "observed_expected": lambda w: reliability.observed_expected(p, event, w),
+        "calibration_intercept": lambda w: reliability.calibration_line(p, event, w)[0],
+        "calibration_slope": lambda w: reliability.calibration_line(p, event, w)[1],
+        "ece": lambda w: reliability.expected_calibration_error(p, event, w),
+    }

@@ -168,10 +168,14 @@ class Coded:
         codes = {**index, UNPARSED: -1}
         self.pred: dict[str, Ints] = {}
         self.log_probs: dict[str, Floats] = {}
+        self.with_scores: set[str] = set()
+        """Systems that gave probabilities at all, and not labels only."""
         for name, system in panel.systems.items():
             if system.labels != panel.labels:
                 raise BadInput(f"'{name}' was scored with other labels than the panel's; score it again")
             self.pred[name] = np.array([codes[label] for label in system.predicted], dtype=np.int64)
+            if any(row is not None for row in system.log_probs):
+                self.with_scores.add(name)
             self.log_probs[name] = scores.fill_unparsed(system.log_probs, self.classes)
 
     def rows(self, chosen: NDArray[np.bool_]) -> Coded:
@@ -189,8 +193,9 @@ def panel_metrics(panel: Panel) -> dict[str, dict[str, float | None]]:
     """Every system's metrics on the panel: system -> metric -> value, None where undefined.
 
     Keys: accuracy, macro_f1, balanced_accuracy, recall, specificity, precision, balance_gap, mcc (labels);
-    auroc, auprc, brier, log_loss (log-probabilities); parsed (share of answers that could be read). With more
-    than two classes recall, specificity and precision are None, auroc and auprc macro one-vs-rest.
+    auroc, auprc, brier, log_loss (log-probabilities; None for a system that gave labels only); parsed (share
+    of answers that could be read). With more than two classes recall, specificity and precision are None,
+    auroc and auprc macro one-vs-rest.
     """
     coded = Coded(panel)
     return {name: _system_metrics(coded, name) for name in panel.systems}
@@ -202,5 +207,7 @@ def _system_metrics(coded: Coded, name: str) -> dict[str, float | None]:
     for metric, function in scores.SCORE_METRICS.items():
         weights = np.ones((1, coded.gold.size))
         values[metric] = optional(float(function(coded.gold, log_probs, coded.positive, weights)[0]))
+    if name not in coded.with_scores:
+        values |= dict.fromkeys(scores.SCORE_METRICS)
     values["parsed"] = float((pred >= 0).mean())
     return values

@@ -9,11 +9,16 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy.special import bdtr
 from scipy.stats import binom, norm
 
 from primum.errors import BadInput
+
+Ints = NDArray[np.integer[Any]]
 
 
 def z_sum(alpha: float, power: float) -> float:
@@ -21,12 +26,22 @@ def z_sum(alpha: float, power: float) -> float:
     return float(norm.ppf(1 - alpha / 2) + norm.ppf(power))
 
 
-@lru_cache(maxsize=4096)
-def critical_losses(discordant: int, alpha: float) -> int:
-    """Most losses among `discordant` pairs at which exact McNemar still rejects; -1 where it never does."""
-    losses = np.arange(discordant // 2 + 1)
-    rejecting = losses[2 * binom.cdf(losses, discordant, 0.5) <= alpha]
-    return int(rejecting[-1]) if rejecting.size else -1
+def critical_losses(discordant: Ints, alpha: float) -> Ints:
+    """Most losses among `discordant` (m,) >= 1 pairs at which exact McNemar still rejects; -1 for never."""
+    largest = int(discordant.max())
+    if largest > 2**14:
+        return _critical(discordant, alpha)
+    return _critical_table(1 << largest.bit_length(), alpha)[discordant]
+
+
+@lru_cache(maxsize=64)
+def _critical_table(size: int, alpha: float) -> Ints:
+    return _critical(np.arange(size), alpha)
+
+
+def _critical(discordant: Ints, alpha: float) -> Ints:
+    guess = binom.ppf(alpha / 2, discordant, 0.5)
+    return (guess - (2 * binom.cdf(guess, discordant, 0.5) > alpha)).astype(int)
 
 
 def mcnemar_power(n: int, wins: float, losses: float, alpha: float) -> float:
@@ -40,12 +55,11 @@ def mcnemar_power(n: int, wins: float, losses: float, alpha: float) -> float:
         raise BadInput("wins and losses must be probabilities with a sum of at most 1")
     if discordance == 0:
         return 0.0
-    totals = np.arange(n + 1)
-    mass = binom.pmf(totals, n, discordance)
-    likely = totals[mass > 1e-12]
-    critical = np.array([critical_losses(int(m), alpha) for m in likely])
-    favouring = np.where(critical >= 0, binom.cdf(critical, likely, losses / discordance), 0.0)
-    return float((mass[likely] * favouring).sum())
+    mean, reach = n * discordance, 8 * math.sqrt(n * discordance * (1 - discordance)) + 8
+    totals = np.arange(max(1, math.floor(mean - reach)), min(n, math.ceil(mean + reach)) + 1)
+    critical = critical_losses(totals, alpha)
+    favouring = np.where(critical >= 0, bdtr(np.maximum(critical, 0), totals, losses / discordance), 0.0)
+    return float((binom.pmf(totals, n, discordance) * favouring).sum())
 
 
 def mcnemar_sample_size(
@@ -84,7 +98,7 @@ def mcnemar_mde(n: int, discordance: float, alpha: float, power: float) -> float
 
     if not shown(high):
         return 1.0
-    for _ in range(24):
+    for _ in range(14):  # to 0.0001
         middle = (low + high) / 2
         low, high = (low, middle) if shown(middle) else (middle, high)
     return high

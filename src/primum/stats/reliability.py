@@ -59,14 +59,17 @@ def reliability_curve(probability: Floats, event: Bools, bins: int = 10) -> tupl
     )
 
 
-def expected_calibration_error(probability: Floats, event: Bools, bins: int = 10) -> float:
-    """ECE: mean |observed - predicted| over groups of equal size, weighted by their records.
+def expected_calibration_error(probability: Floats, event: Bools, weights: Floats, bins: int = 10) -> Floats:
+    """ECE (B,): mean |observed - predicted| over groups of equal size, weighted by their records.
 
     Naeini et al. 2015 with quantile groups (Nixon et al. 2019, arXiv 1904.01685). Its expectation is above 0
     for a perfect model, the more so the smaller the groups: compare it between systems, not with 0.
     """
-    curve = reliability_curve(probability, event, bins)
-    return sum(b.records * abs(b.observed - b.predicted) for b in curve) / event.size
+    group = _groups(probability, bins)
+    member = np.eye(bins)[group]
+    gaps = np.abs(weights @ (member * (event - probability)[:, None])).sum(1)
+    total = weights.sum(1)
+    return np.divide(gaps, total, out=np.full(total.shape, np.nan), where=total > 0)
 
 
 def _groups(probability: Floats, bins: int) -> NDArray[np.integer[Any]]:

@@ -21,7 +21,14 @@ from primum.backends.torch.chat import Chat
 from primum.config import ModelConfig
 from primum.errors import BadInput, Unavailable
 
-_TOKENIZER = ("tokenizer*", "special_tokens_map.json", "added_tokens.json", "vocab.*", "merges.txt", "chat_template*")
+_TOKENIZER = (
+    "tokenizer*",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.*",
+    "merges.txt",
+    "chat_template*",
+)
 _FILES = ("*.safetensors", "config.json", *_TOKENIZER)
 
 
@@ -60,14 +67,17 @@ def open_base(model: ModelConfig, root: Path) -> Base:
 
 
 def locate(model: ModelConfig, root: Path) -> tuple[Path, str]:
-    """Return the base's folder and its id. A hub id is fetched (or taken from the local cache) at its revision."""
+    """Return the base's folder and its id; a hub id is fetched, or taken from the local cache."""
     if model.source == "embedded":
         return Path(primum.__file__).parent / "base_model", "primum-base"
     folder = root / model.source
     if folder.is_dir():
         return folder, folder.resolve().name
     if not re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", model.source):
-        raise BadInput(f"model.source: '{model.source}' is neither a folder nor a hub id; write `embedded`, a folder or owner/name")
+        raise BadInput(
+            f"model.source: '{model.source}' is neither a folder nor a hub id; "
+            "write `embedded`, a folder or owner/name"
+        )
     if not re.fullmatch(r"[0-9a-f]{40}", model.revision or ""):
         raise BadInput(f"model.revision: the hub id '{model.source}' needs a pinned commit (40 hex digits)")
     return _fetch(model.source, str(model.revision)), f"{model.source}@{model.revision}"
@@ -120,23 +130,33 @@ def _load_tokenizer(folder: Path, base_id: str) -> Any:
     try:
         return AutoTokenizer.from_pretrained(folder, local_files_only=True)
     except Exception as error:  # the library raises whatever its parsers raise
-        raise BadInput(f"base model '{base_id}': its tokenizer cannot be read ({type(error).__name__})") from None
+        raise BadInput(
+            f"base model '{base_id}': its tokenizer cannot be read ({type(error).__name__})"
+        ) from None
 
 
 def _load_weights(folder: Path, base_id: str, dtype: str) -> Any:
     if torch.cuda.is_available():  # read when cuBLAS starts: without it no deterministic training
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     try:
-        model, info = AutoModelForCausalLM.from_pretrained(
-            folder, dtype=getattr(torch, dtype), use_safetensors=True, local_files_only=True, output_loading_info=True
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
+            folder,
+            dtype=getattr(torch, dtype),
+            use_safetensors=True,
+            local_files_only=True,
+            output_loading_info=True,
         )
     except Exception as error:  # a truncated file raises one of a dozen types
         raise BadInput(
-            f"base model '{base_id}': its weights cannot be read ({type(error).__name__}); put the files in place again"
+            f"base model '{base_id}': its weights cannot be read ({type(error).__name__}); "
+            "put the files in place again"
         ) from None
+    model, info = loaded
     lacking = len(info["missing_keys"]) + len(info["mismatched_keys"])
     if lacking:  # transformers would fill them with random numbers
-        raise BadInput(f"base model '{base_id}': {lacking} weight(s) are missing or of another shape than config.json says")
+        raise BadInput(
+            f"base model '{base_id}': {lacking} weight(s) are missing or not of the shape of config.json"
+        )
     model.requires_grad_(False)
     model.eval()
     return model.to("cuda" if torch.cuda.is_available() else "cpu")

@@ -13,22 +13,27 @@ _PROBE = "primum probe"
 class Chat:
     """The chat template and tokenizer of a base model.
 
-    The rendered message is the user turn, followed by the generation prompt; the thinking block is closed where
-    the template knows `enable_thinking`. An answer's tokens are those that follow the prompt, in training as in
-    scoring. Raises BadInput when there is no chat template or no end-of-turn token.
+    The rendered message is the user turn, followed by the generation prompt; the thinking block is closed
+    where the template knows `enable_thinking`. An answer's tokens are those that follow the prompt, in
+    training as in scoring. Raises BadInput when there is no chat template or no end-of-turn token.
     """
 
     def __init__(self, tokenizer: Any, base_id: str) -> None:
         self.tokenizer = tokenizer
         if not tokenizer.chat_template:
-            raise BadInput(f"base model '{base_id}': its tokenizer has no chat template; use an instruct model")
+            raise BadInput(
+                f"base model '{base_id}': its tokenizer has no chat template; use an instruct model"
+            )
         try:
             self._probe = self._render([_PROBE])[0]
-            self.end_of_turn = self._end_of_turn()
+            end = self._end_of_turn()
         except Exception as error:  # jinja and the template raise what they like
-            raise BadInput(f"base model '{base_id}': its chat template fails ({type(error).__name__})") from None
-        if self.end_of_turn is None:
+            raise BadInput(
+                f"base model '{base_id}': its chat template fails ({type(error).__name__})"
+            ) from None
+        if end is None:
             raise BadInput(f"base model '{base_id}': its tokenizer names no end-of-turn token (eos_token)")
+        self.end_of_turn: int = end
         self.pad: int = self.end_of_turn if tokenizer.pad_token_id is None else tokenizer.pad_token_id
         self._special = [token for token in tokenizer.all_special_tokens if len(token) > 1]
 
@@ -39,7 +44,8 @@ class Chat:
     def answer(self, words: str) -> list[int]:
         """Tokens of an answer right after the generation prompt, without the end of the turn.
 
-        Taken from prompt and answer tokenized together, where that leaves the prompt's own tokens as they are.
+        Taken from prompt and answer tokenized together, where that leaves the prompt's own tokens as they
+        are.
         """
         alone, joint = self._tokens([self._probe, self._probe + words])
         if joint[: len(alone)] == alone and len(joint) > len(alone):
@@ -60,7 +66,9 @@ class Chat:
     def _render(self, messages: Sequence[str]) -> list[str]:
         turns = [[{"role": "user", "content": m}] for m in messages]
         return list(
-            self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True, enable_thinking=False)
+            self.tokenizer.apply_chat_template(
+                turns, tokenize=False, add_generation_prompt=True, enable_thinking=False
+            )
         )
 
     def _tokens(self, texts: Sequence[str]) -> list[list[int]]:

@@ -20,7 +20,8 @@ import torch
 from datasets import Dataset
 from peft import LoraConfig
 from transformers import TrainerCallback
-from trl import SFTConfig, SFTTrainer
+from trl.trainer.sft_config import SFTConfig
+from trl.trainer.sft_trainer import SFTTrainer
 
 from primum.backends import training
 from primum.backends.base import Progress, Recipe
@@ -46,7 +47,7 @@ def finetune(  # noqa: PLR0913
     out_dir: Path,
     progress: Progress | None = None,
 ) -> Candidate:
-    """Train, or continue, or return what a finished call left. See `primum.backends.base.Backend.finetune`."""
+    """Train, continue, or return what a finished call left. See `Backend.finetune`."""
     inputs = training.training_inputs(examples, validation, labels, recipe, rank, seed, base.hash)
     candidate = training.begin(out_dir, inputs.content_hash())
     if candidate is not None:
@@ -89,7 +90,8 @@ class _Trainer(SFTTrainer):
     losses: list[float]
 
     def _get_train_sampler(self, train_dataset: Any = None) -> torch.utils.data.Sampler:
-        return _Order(self.inputs, [len(row) for row in self.train_dataset["input_ids"]])
+        rows: Any = self.train_dataset
+        return _Order(self.inputs, [len(tokens) for tokens in rows["input_ids"]])
 
     def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
         loss: torch.Tensor = super().training_step(*args, **kwargs)
@@ -98,17 +100,21 @@ class _Trainer(SFTTrainer):
             raise _Diverged(f"the loss is not finite at step {self.state.global_step + 1}")
         return loss
 
-    def compute_loss(self, model: Any, inputs: Any, *_: Any, num_items_in_batch: Any = None, **__: Any) -> Any:
-        """Mean negative log-probability of the completion tokens, the vocabulary computed where they stand only.
+    def compute_loss(
+        self, model: Any, inputs: Any, *_: Any, num_items_in_batch: Any = None, **__: Any
+    ) -> Any:
+        """Mean negative log-probability of the completion tokens; logits are made where they stand only.
 
-        Batches are padded on the right, where a causal model's completions cannot see: no mask is needed, which
-        is the faster kernel.
+        Batches are padded on the right, where a causal model's completions cannot see: no mask is needed,
+        which is the faster kernel.
         """
         labels = inputs["labels"][:, 1:]
         places = (labels != -100).any(dim=0).nonzero().flatten()
         logits = model(input_ids=inputs["input_ids"], use_cache=False, logits_to_keep=places).logits
         wanted = labels[:, places]
-        total = torch.nn.functional.cross_entropy(logits.float().flatten(0, 1), wanted.flatten(), reduction="sum")
+        total = torch.nn.functional.cross_entropy(
+            logits.float().flatten(0, 1), wanted.flatten(), reduction="sum"
+        )
         return total / (wanted != -100).sum()
 
     def create_model_card(self, *args: Any, **kwargs: Any) -> None:
@@ -143,7 +149,7 @@ class _Order(torch.utils.data.Sampler):
 
 
 class _Epochs(TrainerCallback):
-    """After every epoch: score the validation part, log, stop early; after every save: seal the checkpoint."""
+    """After an epoch: score the validation part, log, stop early. After a save: seal the checkpoint."""
 
     def __init__(
         self,
@@ -160,15 +166,16 @@ class _Epochs(TrainerCallback):
         self._gold = [inputs.labels.index(str(e.answer)) for e in inputs.validation]
         self._tree: Tree = build_tree([base.chat.answer(v) for v in inputs.labels], base.chat.end_of_turn)
 
-    def on_epoch_begin(self, *_: Any, **__: Any) -> None:
+    def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self._started = time.perf_counter()
         self.losses.clear()
 
-    def on_step_end(self, _: Any, state: Any, *__: Any, **___: Any) -> None:
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         if self._progress:
             self._progress(f"epoch {len(self.entries) + 1}", state.global_step, state.max_steps)
 
-    def on_epoch_end(self, _: Any, state: Any, control: Any, *, model: Any, **__: Any) -> None:
+    def on_epoch_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        model = kwargs["model"]
         model.eval()
         scores = score_tokens(model, self._prompts, self._tree, self._base.chat.pad)
         model.train()
@@ -184,7 +191,7 @@ class _Epochs(TrainerCallback):
         )
         control.should_training_stop |= training.is_over(self.entries, self._inputs.recipe)
 
-    def on_save(self, args: Any, state: Any, *_: Any, **__: Any) -> None:
+    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         training.seal(Path(args.output_dir) / f"checkpoint-{state.global_step}", self.entries)
         training.prune(self._out_dir)
 
@@ -223,7 +230,7 @@ def _lora(recipe: Recipe, rank: int) -> LoraConfig:
     targets = recipe.target_modules
     return LoraConfig(
         r=rank,
-        lora_alpha=recipe.alpha_ratio * rank,  # type: ignore[arg-type] - peft divides by r, any number will do
+        lora_alpha=recipe.alpha_ratio * rank,  # type: ignore[arg-type]
         lora_dropout=recipe.dropout,
         target_modules=targets if isinstance(targets, str) else list(targets),
         task_type="CAUSAL_LM",
@@ -283,15 +290,12 @@ def _conclude(
 def _reproducible(device: torch.device) -> Iterator[None]:
     """Deterministic kernels, and the process's random states as they were afterwards."""
     before = torch.are_deterministic_algorithms_enabled()
-    fill = torch.utils.deterministic.fill_uninitialized_memory
-    states = random.getstate(), np.random.get_state()  # noqa: NPY002 - transformers seeds the global one
+    states = random.getstate(), np.random.get_state()
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         try:
             torch.use_deterministic_algorithms(True)
-            torch.utils.deterministic.fill_uninitialized_memory = False
             yield
         finally:
             torch.use_deterministic_algorithms(before)
-            torch.utils.deterministic.fill_uninitialized_memory = fill
             random.setstate(states[0])
-            np.random.set_state(states[1])  # noqa: NPY002
+            np.random.set_state(states[1])

@@ -53,11 +53,13 @@ class TorchBackend:
         return self._sizes(self._base.chat.prompts(prompts), labels)
 
     def with_adapter(self, adapter_dir: Path | None) -> TorchBackend:
-        """Return the base with that adapter. Raises BadInput when the folder holds no adapter for this base."""
+        """Return the base with that adapter. Raises BadInput when the folder holds none for this base."""
         if adapter_dir is None:
             return TorchBackend(self._base, self._base.model)
         if not (adapter_dir / ADAPTER_CONFIG).is_file() or not (adapter_dir / ADAPTER_WEIGHTS).is_file():
-            raise BadInput(f"{adapter_dir}: no {ADAPTER_CONFIG} and {ADAPTER_WEIGHTS}; give an adapter's folder")
+            raise BadInput(
+                f"{adapter_dir}: no {ADAPTER_CONFIG} and {ADAPTER_WEIGHTS}; give an adapter's folder"
+            )
         try:
             model = PeftModel.from_pretrained(self._base.shared_copy(), str(adapter_dir))
         except Exception as error:  # peft, safetensors and torch each raise their own
@@ -75,7 +77,9 @@ class TorchBackend:
         fits = [i for i, row in enumerate(tokens) if len(row) <= room]
         result = np.full((len(prompts), len(labels)), np.nan)
         tree = build_tree(self._answers(labels), self._base.chat.end_of_turn)
-        result[fits] = score_tokens(self._model, [tokens[i] for i in fits], tree, self._base.chat.pad, progress)
+        result[fits] = score_tokens(
+            self._model, [tokens[i] for i in fits], tree, self._base.chat.pad, progress
+        )
         return result
 
     def generate(
@@ -85,7 +89,9 @@ class TorchBackend:
         tokens = self._base.chat.prompts(prompts)
         longest = max(map(len, tokens), default=0)
         if longest + limits.max_new_tokens > self._base.context:
-            raise BadInput(f"a prompt of {longest} tokens leaves no room for an answer in {self._base.context} tokens")
+            raise BadInput(
+                f"a prompt of {longest} tokens leaves no room for an answer in {self._base.context} tokens"
+            )
         return generate_texts(self._model, self._base.chat, tokens, limits, progress)
 
     def finetune(  # noqa: PLR0913 - the contract of the design
@@ -107,7 +113,8 @@ class TorchBackend:
         if sizes.too_long:
             raise BadInput(
                 f"{sizes.too_long} prompt(s) do not fit the context of '{self.base_id}': "
-                f"the longest has {sizes.longest} tokens of {sizes.context}; shorten them or set prompt.truncate"
+                f"the longest has {sizes.longest} tokens of {sizes.context}; "
+                "shorten them or set prompt.truncate"
             )
         return finetune(
             self._base,
@@ -124,7 +131,9 @@ class TorchBackend:
     def _answers(self, labels: Sequence[str]) -> list[list[int]]:
         answers = [self._base.chat.answer(label) for label in labels]
         if len({tuple(a) for a in answers}) < len(answers) or not all(answers):
-            raise BadInput("prompt.verbalizers: the base's tokenizer cannot tell them apart; choose other words")
+            raise BadInput(
+                "prompt.verbalizers: the base's tokenizer cannot tell them apart; choose other words"
+            )
         return answers
 
     def _sizes(self, tokens: Sequence[Sequence[int]], labels: Sequence[str]) -> TextSizes:

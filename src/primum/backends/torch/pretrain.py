@@ -1,7 +1,7 @@
 """Makes `primum-base`: trains the tokenizer and a small Llama on the synthetic worlds.
 
 Matrices inside the layers are trained with Muon (Jordan 2024; torch.optim.Muon), embeddings and norms with
-AdamW. The loss is the cross-entropy of the answers plus a lighter one of everything else.
+AdamW. The loss is the cross-entropy of the answers plus lighter ones of the values and of the rest.
 """
 
 from __future__ import annotations
@@ -11,10 +11,8 @@ import hashlib
 import json
 import shutil
 import time
-from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -22,27 +20,17 @@ from torch.nn import functional
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from primum.backends.base import Progress
+from primum.backends.torch.corpus import ANSWER, OTHER, PADDING, VALUE, Encoded, batches, to_tensors
+from primum.backends.torch.judge import judge_worlds
 from primum.pretraining.card import LICENSE, model_card
 from primum.pretraining.config import PretrainConfig, PretrainReport
 from primum.pretraining.lexicon import BINARY_ANSWERS, MODIFIERS, NOUNS
 from primum.pretraining.tokenizer import CHAT_TEMPLATE, END, PAD, train_tokenizer
-from primum.pretraining.worlds import Conversation, Turn, Worlds
+from primum.pretraining.worlds import Worlds
 
-POOL = 1024
-"""Conversations that are sorted by length together, so that a batch holds hardly any padding."""
-PROMPT_SHARE = 0.25
+OTHER_SHARE = 0.25
 TOKENIZER_CONVERSATIONS = 4000
-HELD_OUT_SEED = 1_000_003
-
-
-class Encoded(NamedTuple):
-    """One conversation: token ids, which of them belong to answers, and where each answer starts."""
-
-    ids: list[int]
-    is_answer: list[bool]
-    starts: list[int]
-    """Index of the first answer token of each turn."""
-    conversation: Conversation
+TOKENIZER_SEED = 1_000_004
 
 
 def pretrain(config: PretrainConfig, out_dir: Path, progress: Progress | None = None) -> PretrainReport:
@@ -77,7 +65,7 @@ def pretrain(config: PretrainConfig, out_dir: Path, progress: Progress | None = 
 
 def make_tokenizer(config: PretrainConfig, worlds: Worlds) -> PreTrainedTokenizerFast:
     """Train the tokenizer on conversations of another seed and on the words of the lexicon."""
-    stream = worlds.stream(config.seed + HELD_OUT_SEED + 1, ramp=1)
+    stream = worlds.stream(config.seed + TOKENIZER_SEED, ramp=1)
     conversations = islice(stream, TOKENIZER_CONVERSATIONS)
     texts = [text for c in conversations for turn in c.turns for text in (turn.message, turn.answer)]
     words = [*NOUNS, *MODIFIERS, *(word for pair in BINARY_ANSWERS for word in pair)]
@@ -106,34 +94,12 @@ def make_model(config: PretrainConfig, tokenizer: PreTrainedTokenizerFast) -> Ll
         bos_token_id=None,
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
-        initializer_range=0.02,
+        initializer_range=0.05,
         rms_norm_eps=1e-5,
         use_cache=True,
         dtype="float32",
     )
     return LlamaForCausalLM(shape)
-
-
-def encode(tokenizer: PreTrainedTokenizerFast, conversations: list[Conversation]) -> list[Encoded]:
-    """Tokens of the conversations, exactly those that the chat template makes."""
-    pieces = [piece for c in conversations for turn in c.turns for piece in _pieces(turn)]
-    ids = iter(tokenizer(pieces, add_special_tokens=False)["input_ids"])
-    encoded = []
-    for conversation in conversations:
-        tokens: list[int] = []
-        is_answer: list[bool] = []
-        starts = []
-        for _ in conversation.turns:
-            prompt, answer = next(ids), next(ids)
-            starts.append(len(tokens) + len(prompt))
-            tokens += prompt + answer
-            is_answer += [False] * len(prompt) + [True] * len(answer)
-        encoded.append(Encoded(tokens, is_answer, starts, conversation))
-    return encoded
-
-
-def _pieces(turn: Turn) -> tuple[str, str]:
-    return f"<|user|>{turn.message}{END}<|assistant|>", turn.answer + END
 
 
 def _train(
@@ -148,27 +114,21 @@ def _train(
     model.train()
     log: list[dict[str, float]] = []
     seen = 0
-    for batch in _batches(config, worlds, tokenizer):
+    for batch in batches(config, worlds, tokenizer):
         factor = _rate(config, seen / config.tokens)
         for optimizer in optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = group["initial_lr"] * factor
             optimizer.zero_grad(set_to_none=True)
-        answer_loss, prompt_loss, correct = _losses(model, batch, rng)
-        (answer_loss + config.prompt_loss_weight * prompt_loss).backward()
+        losses = _losses(model, batch, rng)
+        loss = losses["answer_loss"] + config.value_loss_weight * losses["value_loss"]
+        (loss + config.other_loss_weight * losses["other_loss"]).backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         for optimizer in optimizers:
             optimizer.step()
         seen += sum(len(e.ids) for e in batch)
-        log.append(
-            {
-                "step": len(log) + 1,
-                "tokens": seen,
-                "answer_loss": round(float(answer_loss.detach()), 4),
-                "prompt_loss": round(float(prompt_loss.detach()), 4),
-                "answer_token_accuracy": round(float(correct), 4),
-            }
-        )
+        written = {name: round(float(value.detach()), 4) for name, value in losses.items()}
+        log.append({"step": len(log) + 1, "tokens": seen, **written})
         if progress is not None:
             what = f"pretrain, answer loss {log[-1]['answer_loss']:.3f}"
             progress(what, min(seen, config.tokens), config.tokens)
@@ -202,87 +162,21 @@ def _rate(config: PretrainConfig, done: float) -> float:
     return min(warm, max(0.01, (1 - done) / config.cooldown_ratio))
 
 
-def _batches(
-    config: PretrainConfig, worlds: Worlds, tokenizer: PreTrainedTokenizerFast
-) -> Iterator[list[Encoded]]:
-    """Endless batches of about `batch_tokens` tokens, each of conversations of nearly one length."""
-    rng = np.random.default_rng([config.seed, 3])
-    stream = worlds.stream(config.seed, ramp=max(1, int(config.ramp_ratio * config.tokens / 180)))
-    while pool := list(islice(stream, POOL)):
-        fitting = [e for e in encode(tokenizer, pool) if len(e.ids) <= config.longest]
-        fitting.sort(key=lambda e: len(e.ids))
-        batches: list[list[Encoded]] = [[]]
-        for e in fitting:
-            if (len(batches[-1]) + 1) * len(e.ids) > config.batch_tokens:
-                batches.append([])
-            batches[-1].append(e)
-        for i in rng.permutation(len(batches)):
-            if batches[i]:
-                yield batches[i]
-
-
 def _losses(
     model: LlamaForCausalLM, batch: list[Encoded], rng: np.random.Generator
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Mean cross-entropy of answer tokens and of the others, and the share of answer tokens that were right.
+) -> dict[str, torch.Tensor]:
+    """Mean cross-entropy of the answer tokens, of the values and of the rest, each by its name.
 
-    Of the others a random quarter is judged: their logits would cost more than they teach.
+    Of the rest a random part is judged: its logits would cost more than they teach.
     """
-    ids, is_answer, is_prompt = _tensors(batch)
-    is_prompt &= torch.from_numpy(rng.random(ids.shape) < PROMPT_SHARE)
-    answer, prompt = (mask[:, 1:].flatten().nonzero()[:, 0] for mask in (is_answer, is_prompt))
+    ids, kinds = to_tensors(batch)
     hidden = model.model(input_ids=ids, use_cache=False).last_hidden_state[:, :-1].flatten(0, 1)
-    chosen = torch.cat([answer, prompt])
-    logits, target = model.lm_head(hidden[chosen]), ids[:, 1:].flatten()[chosen]
-    losses = functional.cross_entropy(logits, target, reduction="none")
-    correct = (logits.detach().argmax(-1) == target)[: len(answer)].float().mean()
-    return losses[: len(answer)].mean(), losses[len(answer) :].mean(), correct
-
-
-def _tensors(batch: list[Encoded]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Ids padded on the right (causal attention never looks there), masks of answer and prompt tokens."""
-    longest = max(len(e.ids) for e in batch)
-    ids = torch.zeros(len(batch), longest, dtype=torch.long)
-    is_answer = torch.zeros(len(batch), longest, dtype=torch.bool)
-    is_prompt = torch.zeros(len(batch), longest, dtype=torch.bool)
-    for i, e in enumerate(batch):
-        ids[i, : len(e.ids)] = torch.tensor(e.ids)
-        is_answer[i, : len(e.ids)] = torch.tensor(e.is_answer)
-        is_prompt[i, : len(e.ids)] = ~is_answer[i, : len(e.ids)]
-    return ids, is_answer, is_prompt
-
-
-@torch.no_grad()
-def judge_worlds(
-    config: PretrainConfig, worlds: Worlds, model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast
-) -> tuple[dict[str, float], dict[str, float]]:
-    """Accuracy per kind of world on conversations that training never saw, and the accuracy of guessing.
-
-    The answer is the allowed one with the most probable first token. Open answers are left out; of in-context
-    worlds only the last turn counts, which has all the labelled records before it.
-    """
-    rng = np.random.default_rng([config.seed, HELD_OUT_SEED])
-    encoded = encode(tokenizer, [worlds.conversation(rng) for _ in range(config.judge_contexts)])
-    encoded = sorted((e for e in encoded if len(e.ids) <= config.longest), key=lambda e: len(e.ids))
-    hits: dict[str, list[bool]] = {}
-    guesses: dict[str, list[float]] = {}
-    model.eval()
-    for i in range(0, len(encoded), 16):
-        batch = encoded[i : i + 16]
-        logits = model(input_ids=_tensors(batch)[0], use_cache=False).logits
-        for row, e in zip(logits, batch, strict=True):
-            turns = list(zip(e.conversation.turns, e.starts, strict=True))
-            for turn, start in turns[-1:] if e.conversation.kind == "in_context" else turns:
-                if len(turn.answers) < 2:
-                    continue
-                first = [tokenizer.encode(a, add_special_tokens=False)[0] for a in turn.answers]
-                said = turn.answers[int(row[start - 1][first].argmax())]
-                hits.setdefault(e.conversation.kind, []).append(said == turn.answer)
-                guesses.setdefault(e.conversation.kind, []).append(1 / len(turn.answers))
-    return (
-        {kind: round(float(np.mean(h)), 4) for kind, h in sorted(hits.items())},
-        {kind: round(float(np.mean(g)), 4) for kind, g in sorted(guesses.items())},
-    )
+    target, kind = ids[:, 1:].flatten(), kinds[:, 1:].flatten()
+    kept = (kind != OTHER) | torch.from_numpy(rng.random(len(kind)) < OTHER_SHARE)
+    chosen = (kept & (kind != PADDING)).nonzero()[:, 0]
+    losses = functional.cross_entropy(model.lm_head(hidden[chosen]), target[chosen], reduction="none")
+    named = {"answer_loss": ANSWER, "value_loss": VALUE, "other_loss": OTHER}
+    return {name: losses[kind[chosen] == value].mean().nan_to_num() for name, value in named.items()}
 
 
 def _draft(
@@ -293,6 +187,7 @@ def _draft(
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True)
     model.save_pretrained(draft)
+    (draft / "model.safetensors").chmod(0o644)
     tokenizer.save_pretrained(draft)
     with (draft / "training_log.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, fieldnames=list(log[0]))

@@ -1,9 +1,9 @@
 """Score verbalizers and generate text with a causal language model.
 
-All K verbalizers of a prompt are scored in one forward pass: their tokens are appended to the prompt as a tree
-(tree attention, as in SpecInfer, Miao et al. 2024, arXiv:2305.09781), where a token sees the prompt and its own
-ancestors only and takes the position that it would have alone. Prompts are padded on the left, so the tree and the
-prompt's last token stand in the same columns of every row.
+All K verbalizers of a prompt are scored in one forward pass: their tokens are appended to the prompt as a
+tree (tree attention, as in SpecInfer, Miao et al. 2024, arXiv:2305.09781), where a token sees the prompt
+and its own ancestors only and takes the position that it would have alone. Prompts are padded on the left,
+so the tree and the prompt's last token stand in the same columns of every row.
 """
 
 from __future__ import annotations
@@ -39,9 +39,10 @@ class Tree:
 def build_tree(answers: Sequence[Sequence[int]], end_of_turn: int) -> Tree:
     """Build the tree of the answers' tokens.
 
-    Where one answer begins another ("no", "no change"), the events "the answer begins with ..." are nested and
-    the short one could never lose, so every answer then ends in `end_of_turn`, which makes them disjoint.
-    Otherwise they are disjoint already, and no end is asked for: a full stop after the label costs nothing.
+    Where one answer begins another ("no", "no change"), the events "the answer begins with ..." are nested
+    and the short one could never lose, so every answer then ends in `end_of_turn`, which makes them
+    disjoint. Otherwise they are disjoint already, and no end is asked for: a full stop after the label
+    costs nothing.
     """
     sequences = [tuple(a) for a in answers]
     if any(a != b and b[: len(a)] == a for a in sequences for b in sequences):
@@ -139,7 +140,11 @@ def _tree_mask(gaps: torch.Tensor, width: int, tree: Tree, dtype: torch.dtype) -
 
 @torch.inference_mode()
 def generate_texts(
-    model: Any, chat: Chat, prompts: Sequence[Sequence[int]], limits: GenerationLimits, progress: Progress | None
+    model: Any,
+    chat: Chat,
+    prompts: Sequence[Sequence[int]],
+    limits: GenerationLimits,
+    progress: Progress | None,
 ) -> list[str]:
     """Greedy completions, cut before the first stop string."""
     texts = [""] * len(prompts)

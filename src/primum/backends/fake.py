@@ -1,0 +1,181 @@
+"""`FakeBackend`: a backend without a neural network, for tests and for trying a pipeline out in seconds.
+
+It ships, so that tests use it instead of patching. The bare base answers by a hash of prompt and label. Its
+"adapter" is a linear softmax model over hashed words, in the files of a real adapter (adapter_config.json and
+adapter_model.safetensors, which PEFT itself cannot load).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from primum.backends import training
+from primum.backends.base import GenerationLimits, Progress, Recipe, TextSizes
+from primum.errors import BadInput
+from primum.records import Candidate, Example, TrainingLog
+
+_CONTEXT = 4096
+_WEIGHTS = "fake.lora.weight"
+
+
+class FakeBackend:
+    """See `primum.backends.base.Backend`. A token is a word; a number counts as its sign."""
+
+    def __init__(self, name: str = "fake", weights: np.ndarray | None = None) -> None:
+        self._name = name
+        self._weights = weights
+        """(buckets,): the score of every hashed (word, label) pair."""
+
+    @property
+    def base_id(self) -> str:
+        """The model's configured name."""
+        return f"fake:{self._name}"
+
+    @property
+    def base_hash(self) -> str:
+        """SHA-256 of the name: there is nothing else to the base."""
+        return hashlib.sha256(self.base_id.encode()).hexdigest()
+
+    def measure(self, prompts: Sequence[str], labels: Sequence[str]) -> TextSizes:
+        """Count words against a context of 4,096."""
+        room = _CONTEXT - max(len(label.split()) for label in labels)
+        lengths = [len(prompt.split()) for prompt in prompts]
+        return TextSizes(
+            longest=max(lengths, default=0), context=room, too_long=sum(n > room for n in lengths)
+        )
+
+    def with_adapter(self, adapter_dir: Path | None) -> FakeBackend:
+        """Return the base with the weights of that folder. Raises BadInput when it holds none."""
+        if adapter_dir is None:
+            return FakeBackend(self._name)
+        try:
+            weights = load_file(adapter_dir / training.ADAPTER_WEIGHTS)[_WEIGHTS]
+        except (OSError, SafetensorError, KeyError):
+            raise BadInput(
+                f"{adapter_dir}: holds no adapter of the fake backend; train one with it"
+            ) from None
+        return FakeBackend(self._name, weights)
+
+    def score(
+        self, prompts: Sequence[str], labels: Sequence[str], progress: Progress | None = None
+    ) -> np.ndarray:
+        """Normalised log-probabilities (n, K); a prompt that does not fit the context gets a row of NaN."""
+        rows = [self._logits(prompt, labels) for prompt in prompts]
+        if progress:
+            progress("scoring", len(rows), len(rows))
+        return np.array(rows).reshape(len(prompts), len(labels))
+
+    def generate(
+        self, prompts: Sequence[str], limits: GenerationLimits, progress: Progress | None = None
+    ) -> list[str]:
+        """Answer with the best of the answers that the prompt's last line allows."""
+        texts = []
+        for prompt in prompts:
+            allowed = prompt.splitlines()[-1].removeprefix("Answer ").removesuffix(".").split(" or ")
+            text = allowed[int(self._logits(prompt, allowed).argmax())]
+            stops = [text.find(s) for s in limits.stop if s in text]
+            texts.append(" ".join(text[: min(stops, default=len(text))].split()[: limits.max_new_tokens]))
+        if progress:
+            progress("generating", len(texts), len(texts))
+        return texts
+
+    def finetune(  # noqa: PLR0913 - the contract of the design
+        self,
+        examples: Sequence[Example],
+        validation: Sequence[Example],
+        *,
+        labels: Sequence[str],
+        recipe: Recipe,
+        rank: int,
+        seed: int,
+        out_dir: Path,
+        progress: Progress | None = None,
+    ) -> Candidate:
+        """Fit the linear model by gradient descent; the rank decides how many hash buckets it has."""
+        inputs = training.training_inputs(examples, validation, labels, recipe, rank, seed, self.base_hash)
+        sizes = self.measure([e.prompt for e in (*examples, *validation)], labels)
+        if sizes.too_long:
+            raise BadInput(f"{sizes.too_long} prompt(s) do not fit the context of {sizes.context} words")
+        candidate = training.begin(out_dir, inputs.content_hash())
+        return candidate or self._train(inputs, out_dir, progress)
+
+    def _train(self, inputs: training.TrainingInputs, out_dir: Path, progress: Progress | None) -> Candidate:
+        x, gold = _design(inputs.examples, inputs.labels, 64 * inputs.rank)
+        seen, truth = _design(inputs.validation, inputs.labels, 64 * inputs.rank)
+        weights = np.asarray(np.random.default_rng(inputs.seed).normal(0, 1e-3, x.shape[2]))
+        log: list[TrainingLog] = []
+        history: list[np.ndarray] = []
+        while not training.is_over(log, inputs.recipe):
+            for index in training.epoch_order(
+                [str(e.answer) for e in inputs.examples],
+                len(log),
+                inputs.seed,
+                balanced=inputs.recipe.class_balanced,
+                lengths=[1] * len(gold),
+                batch=inputs.recipe.batch_size,
+            ):
+                miss = np.eye(len(inputs.labels))[gold[index]] - np.exp(_log_softmax(x[index] @ weights))
+                weights = weights + 0.1 * miss @ x[index]
+            macro_f1, loss = training.judge(truth.tolist(), _log_softmax(seen @ weights))
+            train_loss = training.judge(gold.tolist(), _log_softmax(x @ weights))[1]
+            history.append(weights)
+            log.append(
+                TrainingLog(
+                    epoch=len(log) + 1,
+                    train_loss=train_loss,
+                    validation_macro_f1=macro_f1,
+                    validation_loss=loss,
+                    seconds=0.0,
+                )
+            )
+            if progress:
+                progress("epoch", len(log), inputs.recipe.epochs)
+        best = history[training.best_epoch(log).epoch - 1]
+        weights_file = out_dir / training.CHECKPOINTS / training.ADAPTER_WEIGHTS
+        save_file({_WEIGHTS: best}, weights_file)
+        config = {"peft_type": "FAKE", "r": inputs.rank, "base_model_name_or_path": self.base_id}
+        return training.finish(out_dir, inputs, log, weights=weights_file, config=config, trainable=best.size)
+
+    def _logits(self, prompt: str, labels: Sequence[str]) -> np.ndarray:
+        if len(prompt.split()) > _CONTEXT:
+            return np.full(len(labels), np.nan)
+        if self._weights is None:
+            return _log_softmax(
+                np.array([_hash(f"{self._name}\0{prompt}\0{label}") / 2**32 for label in labels])
+            )
+        return _log_softmax(_features(prompt, labels, self._weights.size) @ self._weights)
+
+
+def _design(rows: Sequence[Example], labels: Sequence[str], buckets: int) -> tuple[np.ndarray, np.ndarray]:
+    """Features (n, K, buckets) and label indices (n,)."""
+    x = np.stack([_features(row.prompt, labels, buckets) for row in rows])
+    return x, np.array([labels.index(str(row.answer)) for row in rows])
+
+
+def _features(prompt: str, labels: Sequence[str], buckets: int) -> np.ndarray:
+    """Counts (K, buckets) of the hashed pairs of a `name: value` piece, digits left out, and a label."""
+    pieces = [re.sub(r"\d+", "", piece).strip() for piece in re.split(r"[;\n]", prompt)]
+    x = np.zeros((len(labels), buckets))
+    for k, label in enumerate(labels):
+        for piece in pieces:
+            x[k, _hash(f"{piece}\0{label}") % buckets] += 1.0
+    return x
+
+
+def _hash(text: str) -> int:
+    return zlib.crc32(text.encode())
+
+
+def _log_softmax(logits: np.ndarray) -> np.ndarray:
+    """Along the last axis."""
+    shifted = logits - logits.max(axis=-1, keepdims=True)
+    result: np.ndarray = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
+    return result

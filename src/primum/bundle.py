@@ -1,0 +1,154 @@
+"""A bundle: an adapter as plain PEFT files plus primum.json, known by one content hash.
+
+The folder loads with `peft.PeftModel.from_pretrained`. It holds safetensors and JSON only: nothing in it
+can run code. What a file is, its hash says; what the bundle is, the hash over all names and contents says.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from safetensors import SafetensorError, safe_open
+
+from primum.backends.base import Recipe
+from primum.backends.training import ADAPTER_CONFIG, ADAPTER_WEIGHTS, sha256
+from primum.errors import BadInput, Tampered
+from primum.prompts import Renderer
+from primum.records import Candidate, Frozen
+
+CARD = "primum.json"
+_PEFT = (ADAPTER_CONFIG, ADAPTER_WEIGHTS)
+_FORMAT = 1
+
+
+class BundleCard(Frozen):
+    """What one must know to use the adapter, and where it comes from: the content of primum.json."""
+
+    task: str
+    site: str
+    base_id: str
+    base_hash: str
+    renderer: Renderer
+    """Question, features with their training statistics, verbalizers: the same at training and at serving."""
+    labels: tuple[str, ...]
+    positive: str | None
+    temperature: float = 1.0
+    """Fitted on validation."""
+    decision_threshold: float | None = None
+    """Probability of the positive class from which it is predicted; None: the most probable class."""
+    split_version: str
+    recipe: Recipe
+    rank: int
+    seed: int
+    adapter_sha256: str
+    code_version: str
+    git_revision: str
+
+    @property
+    def prompt_hash(self) -> str:
+        """Content hash of the renderer."""
+        return self.renderer.content_hash()
+
+
+class Bundle(Frozen):
+    """A verified bundle on disk."""
+
+    path: str
+    sha256: str
+    """SHA-256 (64 hex digits) over names and contents of its files."""
+    card: BundleCard
+
+
+def write_bundle(candidate: Candidate, card: BundleCard, out: Path) -> Bundle:
+    """Copy the candidate's PEFT files and write the card to the folder `out`, whole or not at all.
+
+    A bundle that lay there is replaced. Raises Tampered when the candidate's files are not those that its
+    training left, BadInput when there are none.
+    """
+    source = Path(candidate.path)
+    if not all((source / name).is_file() for name in _PEFT):
+        raise BadInput(f"{source}: no {ADAPTER_CONFIG} and {ADAPTER_WEIGHTS}; train the candidate again")
+    if not sha256(source / ADAPTER_WEIGHTS) == candidate.adapter_sha256 == card.adapter_sha256:
+        raise Tampered(f"{source / ADAPTER_WEIGHTS}: not the weights that the training left; train again")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as temporary:
+        fresh = Path(temporary) / "new"
+        fresh.mkdir()
+        for name in _PEFT:
+            shutil.copyfile(source / name, fresh / name)
+        _write_card(fresh, card)
+        bundle = open_bundle(fresh)
+        if out.exists():
+            out.rename(Path(temporary) / "old")
+        fresh.rename(out)
+    return bundle.model_copy(update={"path": str(out)})
+
+
+def open_bundle(path: Path, expected_hash: str | None = None) -> Bundle:
+    """Verify a bundle, every file of it, and read its card.
+
+    Raises Tampered when a file is missing, unknown or altered, or when the whole is not `expected_hash`.
+    """
+    try:
+        names = sorted(entry.name for entry in os.scandir(path))
+        odd = [e.name for e in os.scandir(path) if e.is_symlink() or not e.is_file()]
+    except OSError as error:
+        raise Tampered(f"bundle {path}: cannot be read ({type(error).__name__}); it is refused") from None
+    if names != sorted((*_PEFT, CARD)) or odd:
+        strange = (set(names) ^ {*_PEFT, CARD}) | set(odd)
+        raise Tampered(f"bundle {path}: missing or unknown file {min(strange)!r}; it is refused")
+    digest = bundle_hash(path)
+    if expected_hash is not None and digest != expected_hash:
+        raise Tampered(
+            f"bundle {path}: its hash is {digest[:12]}, expected {expected_hash[:12]}; it is refused"
+        )
+    return Bundle(path=str(path), sha256=digest, card=_read_card(path))
+
+
+def bundle_hash(path: Path) -> str:
+    """SHA-256 over the sorted names of the folder's files, each with its content's SHA-256."""
+    digest = hashlib.sha256()
+    for file in sorted(path.iterdir()):
+        digest.update(f"{file.name}\0{sha256(file)}\n".encode())
+    return digest.hexdigest()
+
+
+def _write_card(folder: Path, card: BundleCard) -> None:
+    content = {
+        "format": _FORMAT,
+        "prompt_hash": card.prompt_hash,
+        "files": {name: sha256(folder / name) for name in _PEFT},
+        "card": card.model_dump(mode="json"),
+    }
+    (folder / CARD).write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def _read_card(folder: Path) -> BundleCard:
+    try:
+        content: dict[str, Any] = json.loads((folder / CARD).read_bytes())
+        card = BundleCard.model_validate_json(json.dumps(content["card"]))
+        files, prompt_hash, version = content["files"], content["prompt_hash"], content["format"]
+    except (ValueError, KeyError, TypeError, ValidationError):
+        raise Tampered(f"bundle {folder}: {CARD} cannot be read; it is refused") from None
+    if version != _FORMAT:
+        raise BadInput(f"bundle {folder}: format {version} is not known to this version; update primum")
+    wrong = [name for name in _PEFT if files.get(name) != sha256(folder / name)]
+    if wrong or files[ADAPTER_WEIGHTS] != card.adapter_sha256 or prompt_hash != card.prompt_hash:
+        raise Tampered(f"bundle {folder}: {wrong[0] if wrong else CARD} was altered; it is refused")
+    _check_weights(folder / ADAPTER_WEIGHTS)
+    return card
+
+
+def _check_weights(path: Path) -> None:
+    try:
+        with safe_open(path, framework="numpy") as tensors:
+            tensors.keys()
+    except SafetensorError:
+        raise Tampered(f"{path}: not a safetensors file; it is refused") from None

@@ -1,0 +1,277 @@
+"""The gate for anyone's predictions: a table of paired predictions becomes a panel, no model needed.
+
+Columns: `id` (or record_id), `gold`, optionally `patient` (or patient_id) and `site`, `subgroup_NAME` for
+each subgroup, and for each system either `SYSTEM` or `SYSTEM_pred` with its label (empty = unparsed), and,
+where it gave probabilities, `SYSTEM_p_LABEL` for every label. The systems are `adapter` (the candidate),
+`base`, a classical model (`lasso`, `random_forest`, `tfidf`, or any other name), and optionally `majority`,
+`champion` and `anchor`. Without a `majority` column it is the most frequent gold label, the strictest choice.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from primum.config import Feature, GateConfig, Label, Metric, PromptConfig, Source, TaskConfig
+from primum.errors import BadInput
+from primum.gate.case import CANDIDATE, MIN_PATIENTS
+from primum.gate.judge import judge
+from primum.records import UNPARSED, LeakageReport, Look, Panel, Predictions, Verdict
+
+KEYS = {"id": ("id", "record_id"), "patient": ("patient", "patient_id"), "site": ("site",), "gold": ("gold",)}
+NOT_CLASSICAL = (CANDIDATE, "base", "majority", "champion", "anchor")
+
+
+@dataclass(frozen=True)
+class Table:
+    """The rows of a file, its columns checked."""
+
+    path: Path
+    columns: tuple[str, ...]
+    rows: tuple[dict[str, str], ...]
+
+    def column(self, key: str) -> str | None:
+        """The column that serves as a key, or None."""
+        return next((name for name in KEYS[key] if name in self.columns), None)
+
+    def values(self, column: str) -> tuple[str, ...]:
+        """A column's cells, blanks stripped."""
+        return tuple(row[column].strip() for row in self.rows)
+
+
+def judge_table(  # noqa: PLR0913 - what a verdict rests on, named at the call
+    path: Path,
+    *,
+    config: GateConfig,
+    positive: str | None = None,
+    primary_metric: Metric = "macro_f1",
+    effect_of_interest: float = 0.05,
+    classical: str | None = None,
+    look: Look | None = None,
+    leakage: LeakageReport | None = None,
+    seed: int = 42,
+) -> Verdict:
+    """Judge the predictions of a CSV file. Without a ledger's `look` it counts as the first planned one.
+
+    `classical` names the classical model that was best on validation where the table has several. `leakage`
+    cannot be seen in a table: where the configuration requires that check, a report must be given,
+    or the verdict is HOLD. Raises BadInput with file, row and column for a table that cannot be judged.
+    """
+    panel = read_panel(path, positive)
+    task = TaskConfig(
+        name="table",
+        source=Source(path=str(path.name)),
+        label=Label(column="gold", classes={x: (x,) for x in panel.labels}, positive=panel.positive),
+        features=(Feature(column="none"),),
+        prompt=PromptConfig(question="none"),
+        primary_metric=primary_metric,
+        effect_of_interest=effect_of_interest,
+    )
+    share = config.alpha / config.planned_looks
+    first = Look(
+        holdout=panel.content_hash(), number=1, planned=config.planned_looks, alpha=share, entry_hash=""
+    )
+    return judge(
+        panel,
+        task=task,
+        site="all",
+        candidate=panel.systems[CANDIDATE].content_hash(),
+        look=look or first,
+        config=config,
+        best_classical=best_classical(panel, classical),
+        leakage=leakage,
+        inputs={},
+        seed=seed,
+    )
+
+
+def best_classical(panel: Panel, named: str | None = None) -> str:
+    """The classical system to compare with: the named or the only one.
+
+    Raises BadInput where there are several, for the holdout must not choose, or where the named one is
+    absent.
+    """
+    found = [name for name in panel.systems if name not in NOT_CLASSICAL]
+    if named is not None and named not in found:
+        raise BadInput(
+            f"the table has no column '{named}'; classical models in it: {', '.join(found) or 'none'}"
+        )
+    if named is not None:
+        return named
+    if len(found) > 1:
+        raise BadInput(
+            f"{', '.join(found)} are all classical models; name the one that was best on validation: "
+            "choosing it here would use the holdout"
+        )
+    return found[0] if found else "classical"
+
+
+def read_panel(path: Path, positive: str | None = None) -> Panel:
+    """Read and check a table of paired predictions; see the module for its columns."""
+    table = read_table(path)
+    id_column, gold_column = (_needed(table, key) for key in ("id", "gold"))
+    ids, gold = table.values(id_column), table.values(gold_column)
+    _unique(table, ids)
+    _filled(table, gold_column, gold)
+    labels = tuple(sorted(set(gold)))
+    if len(labels) < 2:
+        raise BadInput(f"{path}: gold holds one class only; a comparison needs at least two")
+    patient = table.column("patient")
+    patients = table.values(patient) if patient else ids
+    if patient:
+        _filled(table, patient, patients)
+    if len(set(patients)) < MIN_PATIENTS:
+        raise BadInput(f"{path}: {len(set(patients))} patients; at least {MIN_PATIENTS} are needed")
+    if positive is not None and positive not in labels:
+        raise BadInput(f"{path}: '{positive}' is not a gold label; known: {', '.join(labels)}")
+    site = table.column("site")
+    systems = _systems(table, ids, gold, labels)
+    prefix = "subgroup_"
+    return Panel(
+        labels=labels,
+        positive=(positive or labels[-1]) if len(labels) == 2 else None,
+        record_ids=ids,
+        patient_ids=patients,
+        sites=table.values(site) if site else ("all",) * len(ids),
+        gold=gold,
+        systems=systems,
+        subgroups={c.removeprefix(prefix): table.values(c) for c in table.columns if c.startswith(prefix)},
+    )
+
+
+def read_table(path: Path) -> Table:
+    """Read a UTF-8 CSV file with a header. Raises BadInput for a missing, empty or ragged file."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.reader(file)
+            columns = tuple(name.strip() for name in next(reader, []))
+            lines = [line for line in reader if line]
+    except FileNotFoundError:
+        raise BadInput(f"{path}: no such file; give a CSV table of paired predictions") from None
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise BadInput(f"{path}: cannot be read ({type(error).__name__}); save it as UTF-8 CSV") from None
+    if not columns or not lines:
+        raise BadInput(f"{path}: no rows; the first line names the columns, each further line is a record")
+    if len(set(columns)) != len(columns):
+        twice = next(name for name, count in Counter(columns).items() if count > 1)
+        raise BadInput(f"{path}: column '{twice}' stands twice; rename one")
+    for number, line in enumerate(lines, start=2):
+        if len(line) != len(columns):
+            raise BadInput(
+                f"{path}, row {number}: {len(line)} cells for {len(columns)} columns; quote commas"
+            )
+    return Table(path, columns, tuple(dict(zip(columns, line, strict=True)) for line in lines))
+
+
+def _needed(table: Table, key: str) -> str:
+    column = table.column(key)
+    if column is None:
+        raise BadInput(
+            f"{table.path}: column '{key}' is missing; add it (columns: {', '.join(table.columns)})"
+        )
+    return column
+
+
+def _unique(table: Table, ids: Sequence[str]) -> None:
+    first: dict[str, int] = {}
+    for number, name in enumerate(ids, start=2):
+        if not name:
+            raise BadInput(f"{table.path}, row {number}: the id is empty; give every record one")
+        if name in first:
+            raise BadInput(f"{table.path}, row {number}: the id of row {first[name]} again; ids are unique")
+        first[name] = number
+
+
+def _filled(table: Table, column: str, values: Sequence[str]) -> None:
+    if "" in values:
+        row = values.index("") + 2
+        raise BadInput(f"{table.path}, row {row}, column '{column}': empty; fill it or leave the record out")
+
+
+def _systems(
+    table: Table, ids: tuple[str, ...], gold: Sequence[str], labels: tuple[str, ...]
+) -> dict[str, Predictions]:
+    taken = {name for names in KEYS.values() for name in names}
+    found: dict[str, Predictions] = {}
+    for column in table.columns:
+        if column in taken or column.startswith("subgroup_") or _is_score(table, column, labels):
+            continue
+        name = column.removesuffix("_pred")
+        found[name] = Predictions(
+            system=name,
+            labels=labels,
+            record_ids=ids,
+            log_probs=_log_probs(table, name, labels),
+            predicted=_predicted(table, column, labels),
+        )
+    if CANDIDATE not in found:
+        raise BadInput(f"{table.path}: column '{CANDIDATE}' is missing; it holds the candidate's labels")
+    if "majority" not in found:
+        found["majority"] = _majority(ids, gold, labels)
+    return found
+
+
+def _is_score(table: Table, column: str, labels: Sequence[str]) -> bool:
+    system, mark, label = column.partition("_p_")
+    known = system in table.columns or f"{system}_pred" in table.columns
+    if mark and known and label not in labels:
+        raise BadInput(f"{table.path}: column '{column}' is of a label that gold does not hold; remove it")
+    return bool(mark) and known
+
+
+def _predicted(table: Table, column: str, labels: tuple[str, ...]) -> tuple[str, ...]:
+    values = tuple(value or UNPARSED for value in table.values(column))
+    for number, value in enumerate(values, start=2):
+        if value not in labels and value != UNPARSED:
+            raise BadInput(
+                f"{table.path}, row {number}, column '{column}': a label that gold does not hold; "
+                "leave the cell empty where the answer could not be read"
+            )
+    return values
+
+
+def _log_probs(table: Table, name: str, labels: tuple[str, ...]) -> tuple[tuple[float, ...] | None, ...]:
+    columns = [f"{name}_p_{label}" for label in labels]
+    present = [column for column in columns if column in table.columns]
+    if not present:
+        return (None,) * len(table.rows)
+    if len(present) < len(columns):
+        absent = next(column for column in columns if column not in present)
+        raise BadInput(f"{table.path}: column '{absent}' is missing; give a probability for every label")
+    return tuple(_row(table, number, row, columns) for number, row in enumerate(table.rows, start=2))
+
+
+def _row(
+    table: Table, number: int, row: Mapping[str, str], columns: Sequence[str]
+) -> tuple[float, ...] | None:
+    cells = [row[column].strip() for column in columns]
+    if not any(cells):
+        return None
+    where = f"{table.path}, row {number}, columns '{columns[0]}' to '{columns[-1]}'"
+    try:
+        values = [float(cell) for cell in cells]
+    except ValueError:
+        raise BadInput(f"{where}: not a number; give probabilities between 0 and 1") from None
+    if not all(0 <= value <= 1 for value in values):
+        raise BadInput(f"{where}: not a probability; give numbers between 0 and 1")
+    total = sum(values)
+    if abs(total - 1) > 1e-3:
+        raise BadInput(f"{where}: they sum to {total:.4g}; give probabilities that sum to 1")
+    return tuple(math.log(max(value / total, 1e-15)) for value in values)
+
+
+def _majority(ids: tuple[str, ...], gold: Sequence[str], labels: tuple[str, ...]) -> Predictions:
+    counts = Counter(gold)
+    most = max(labels, key=lambda label: counts[label])
+    row = tuple(math.log(counts[label] / len(gold)) for label in labels)
+    return Predictions(
+        system="majority",
+        labels=labels,
+        record_ids=ids,
+        log_probs=(row,) * len(ids),
+        predicted=(most,) * len(ids),
+    )

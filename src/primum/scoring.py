@@ -1,0 +1,145 @@
+"""Records to predictions: render, score, calibrate, read; alike in training, evaluation and serving."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from primum.backends.base import Backend, Progress
+from primum.config import ModelConfig, TaskConfig
+from primum.errors import BadInput
+from primum.prompts import Renderer, fit_renderer
+from primum.records import UNPARSED, Example, Frozen, Predictions
+from primum.stats.calibration import apply_temperature
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class PromptFit(Frozen):
+    """How the task's prompts fit the model's context."""
+
+    longest: int
+    """Tokens of the longest prompt, after cutting."""
+    context: int
+    """Tokens that a prompt may have."""
+    cut: int
+    """Records whose free text is cut."""
+    max_text_chars: int | None
+
+
+def messages(renderer: Renderer, records: pd.DataFrame) -> list[str]:
+    """Render the user message of every row."""
+    return [renderer.message(row) for row in _rows(renderer, records)]
+
+
+def examples(renderer: Renderer, records: pd.DataFrame) -> list[Example]:
+    """Render labelled records for training: message and the verbalizer of the label."""
+    return [
+        Example(record_id=record_id, prompt=prompt, answer=renderer.verbalizers[label])
+        for record_id, prompt, label in zip(
+            records["record_id"], messages(renderer, records), records["label"], strict=True
+        )
+    ]
+
+
+def score_records(  # noqa: PLR0913
+    backend: Backend,
+    renderer: Renderer,
+    records: pd.DataFrame,
+    *,
+    system: str,
+    temperature: float = 1.0,
+    progress: Progress | None = None,
+) -> Predictions:
+    """Score every record, in the order of `records`; none is dropped.
+
+    A record whose scores are not finite (a prompt beyond the context, an overflow) is UNPARSED. The latency
+    of a record is its share of the time that scoring took, in milliseconds.
+    """
+    labels = tuple(renderer.verbalizers)
+    started = time.perf_counter()
+    raw = backend.score(messages(renderer, records), tuple(renderer.verbalizers.values()), progress)
+    each = 1000 * (time.perf_counter() - started) / max(1, len(records))
+    read = np.isfinite(raw).all(axis=1)
+    scaled = apply_temperature(np.where(read[:, None], raw, 0.0), temperature) if len(raw) else raw
+    best = scaled.argmax(axis=1) if len(raw) else []
+    return Predictions(
+        system=system,
+        labels=labels,
+        record_ids=tuple(records["record_id"]),
+        log_probs=tuple(tuple(map(float, row)) if ok else None for row, ok in zip(scaled, read, strict=True)),
+        predicted=tuple(labels[k] if ok else UNPARSED for k, ok in zip(best, read, strict=True)),
+        latency_ms=(each,) * len(records),
+    )
+
+
+def prepare_renderer(
+    backend: Backend, task: TaskConfig, model: ModelConfig, train: pd.DataFrame, *others: pd.DataFrame
+) -> tuple[Renderer, PromptFit]:
+    """Fit the renderer on `train` and make sure that every prompt of `train` and `others` fits the context.
+
+    Of `others` (validation, holdout) only the lengths are looked at. Where the task allows it, free text is
+    cut at the greatest length at which all fit. Raises BadInput with the numbers otherwise.
+    """
+    renderer = fit_renderer(task, model, train)
+    words = tuple(renderer.verbalizers.values())
+    rows = [row for part in (train, *others) for row in _rows(renderer, part)]
+    sizes = backend.measure([renderer.message(row) for row in rows], words)
+    if sizes.too_long:
+        renderer = _cut(backend, renderer, rows, task)
+        sizes = backend.measure([renderer.message(row) for row in rows], words)
+    cut = sum(_text_length(renderer, row) > (renderer.max_text_chars or 0) for row in rows)
+    return renderer, PromptFit(
+        longest=sizes.longest,
+        context=sizes.context,
+        cut=cut if renderer.max_text_chars is not None else 0,
+        max_text_chars=renderer.max_text_chars,
+    )
+
+
+def _cut(
+    backend: Backend, renderer: Renderer, rows: Sequence[Mapping[str, object]], task: TaskConfig
+) -> Renderer:
+    words = tuple(renderer.verbalizers.values())
+
+    def at(chars: int | None) -> Renderer:
+        return renderer.model_copy(update={"max_text_chars": chars})
+
+    def too_long(chars: int | None) -> list[Mapping[str, object]]:
+        drawn = at(chars)
+        return [row for row in suspects if backend.measure([drawn.message(row)], words).too_long]
+
+    suspects: list[Mapping[str, object]] = list(rows)
+    suspects = too_long(None)
+    sizes = backend.measure([renderer.message(row) for row in suspects], words)
+    numbers = (
+        f"task {task.name}: {sizes.too_long} of {len(rows)} prompts do not fit the model's context "
+        f"(longest {sizes.longest} tokens, limit {sizes.context})"
+    )
+    if not task.prompt.truncate:
+        raise BadInput(
+            f"{numbers}; set prompt.truncate: true, use fewer features or a base with a longer context"
+        )
+    low, high = 0, max(_text_length(renderer, row) for row in suspects)
+    if too_long(low):
+        raise BadInput(f"{numbers}; they do not fit even without free text: use fewer features")
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if too_long(middle) else (middle, high)
+    return at(low)
+
+
+def _text_length(renderer: Renderer, row: Mapping[str, object]) -> int:
+    """Characters of the longest free text of a record."""
+    columns = [f.column for f in renderer.features if f.kind == "text"]
+    return max((len(str(row[c])) for c in columns if isinstance(row.get(c), str)), default=0)
+
+
+def _rows(renderer: Renderer, records: pd.DataFrame) -> Iterator[Mapping[str, object]]:
+    columns = [f.column for f in renderer.features]
+    for values in zip(*(records[c].tolist() for c in columns), strict=True):
+        yield dict(zip(columns, values, strict=True))

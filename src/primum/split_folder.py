@@ -1,0 +1,96 @@
+"""The folder of one split: three Parquet files and a manifest, equal bytes for equal splits, and its hash.
+
+The hash is the one that DVC gives to a folder: the md5 of the sorted list of (md5, file name). It is computed
+here from the files' bytes each time, never from their dates.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from primum.config import TaskConfig
+from primum.records import SplitVersion
+from primum.split import PARTS, Assignment
+
+MANIFEST = "split.json"
+ROW_GROUP = 65_536
+
+
+def write_parts(folder: Path, records: Path, assignment: Assignment, task: TaskConfig, seed: int) -> None:
+    """Write train, validation and test of the canonical Parquet file `records` into the empty `folder`.
+
+    `assignment.part` follows the rows of `records`. Rows are written in the order of their record ids,
+    without dates or pandas metadata: neither the order of the source nor the hour shows in the bytes.
+    """
+    table = pq.read_table(records).replace_schema_metadata(None)
+    ids = table["record_id"].to_numpy(zero_copy_only=False).astype(object)
+    order = np.argsort(ids, kind="stable")
+    counts, patients = {}, {}
+    for part in PARTS:
+        rows = table.take(order[assignment.part[order] == part])
+        pq.write_table(rows, folder / f"{part}.parquet", compression="zstd", row_group_size=ROW_GROUP)
+        labels = rows["label"].to_pandas().value_counts()
+        counts[part] = {label: int(labels.get(label, 0)) for label in task.labels}
+        patients[part] = rows["patient_id"].to_pandas().nunique()
+    manifest = {
+        "task": task.name,
+        "seed": seed,
+        "split": task.split.model_dump(mode="json"),
+        "counts": counts,
+        "patients": patients,
+        "duplicate_groups": assignment.duplicate_groups,
+        "notes": list(assignment.notes),
+    }
+    (folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+
+
+def describe(root: Path, folder: Path, content: Path) -> SplitVersion:
+    """The version that the files in `content` make when they stand in `folder` of the workspace `root`."""
+    manifest = json.loads((content / MANIFEST).read_bytes())
+    folder, root = folder.resolve(), root.resolve()
+    return SplitVersion(
+        task=manifest["task"],
+        path=(folder.relative_to(root) if folder.is_relative_to(root) else folder).as_posix(),
+        dvc_hash=tree_hash(digests(content)),
+        size=sum(file.stat().st_size for file in content.iterdir()),
+        counts=manifest["counts"],
+        patients=manifest["patients"],
+        duplicate_groups=manifest["duplicate_groups"],
+        notes=tuple(manifest["notes"]),
+    )
+
+
+def digests(folder: Path) -> dict[str, str]:
+    """File name -> md5 of every file under `folder`."""
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): file_md5(path) for path in files}
+
+
+def tree_hash(files: Mapping[str, str]) -> str:
+    """DVC's hash of a folder with these files (file name -> md5), as dvc_data.hashfile.tree.Tree.digest."""
+    entries = [{"md5": digest, "relpath": name} for name, digest in sorted(files.items())]
+    return md5(json.dumps(entries, sort_keys=True).encode()) + ".dir"
+
+
+def file_md5(path: Path) -> str:
+    """The md5 of a file's bytes, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, _new_md5).hexdigest()
+
+
+def md5(content: bytes) -> str:
+    """The md5 of `content`, in hex."""
+    digest = _new_md5()
+    digest.update(content)
+    return str(digest.hexdigest())
+
+
+def _new_md5() -> Any:
+    return hashlib.md5(usedforsecurity=False)  # DVC's choice; FIPS machines refuse it without the flag
