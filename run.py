@@ -33,16 +33,24 @@ def parser() -> argparse.ArgumentParser:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    p.add_argument("--pipeline", required=True, choices=["finetune", "pretrain"], help="which pipeline to run")
+    p.add_argument(
+        "--pipeline", required=True, choices=["finetune", "pretrain"], help="which pipeline to run"
+    )
     p.add_argument("--config", metavar="FILE", help="a YAML file with the keys that differ from the defaults")
     p.add_argument("--task", metavar="NAME", help="a task of configs/tasks (default: breast_cancer)")
     p.add_argument("--model", metavar="NAME", help="a base model of configs/models (default: primum-base)")
     p.add_argument(
-        "--set", metavar="KEY=VALUE", action="append", default=[], help="one key, for example seed=7; repeatable"
+        "--set",
+        metavar="KEY=VALUE",
+        action="append",
+        default=[],
+        help="one key, for example seed=7; repeatable",
     )
     p.add_argument("--seed", type=int, help="seed of split, sampling and training (default: 42)")
     p.add_argument("--no-cache", action="store_true", help="do every step anew; opens the holdout again")
-    p.add_argument("--dry-run", action="store_true", help="print the resolved configuration and the plan, then stop")
+    p.add_argument(
+        "--dry-run", action="store_true", help="print the resolved configuration and the plan, then stop"
+    )
     p.add_argument("--output", metavar="DIR", help="where reports go (default: outputs)")
     return p
 

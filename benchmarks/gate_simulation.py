@@ -337,7 +337,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
     options = parser.parse_args()
-    runs = dict(zip(SCENARIOS, (400, 1500, 40, 2000, 1000), strict=True))
+    runs = dict(zip(SCENARIOS, (300, 1200, 30, 2000, 800), strict=True))
     start, found = time.perf_counter(), {}
     with ProcessPoolExecutor(options.workers) as pool:
         for title, scenario in SCENARIOS.items():

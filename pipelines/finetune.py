@@ -1,9 +1,9 @@
 """The main job: from records to an honest verdict."""
 
-from primum.config import RunConfig
 from zenml import pipeline
 from zenml.enums import ExecutionMode
 
+from primum.config import RunConfig
 from steps.baselines import fit_baselines
 from steps.evaluate import evaluate, find_comparators
 from steps.finetune import finetune
@@ -34,5 +34,15 @@ def finetune_pipeline(config: RunConfig, output: str) -> None:
     decision = judge(evaluation, bundle, baselines, split, config)
     version = register(bundle, decision)
     report(
-        config, output, ingested, split, prompt_fit, candidates, bundle, baselines, evaluation, decision, version
+        config,
+        output,
+        ingested,
+        split,
+        prompt_fit,
+        candidates,
+        bundle,
+        baselines,
+        evaluation,
+        decision,
+        version,
     )

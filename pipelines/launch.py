@@ -7,13 +7,19 @@ import shutil
 import time
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import yaml
+from rich.console import Console
+
 from primum.config import RunConfig, load_run, parse_overrides, validate
 from primum.errors import BadInput
 from primum.progress import display, say
 from primum.workspace import Workspace, find_workspace, only_run, writable
-from rich.console import Console
+
+if TYPE_CHECKING:
+    from primum.pretraining.config import PretrainReport
+    from primum.reports.facts import RunFacts
 
 
 def finetune(arguments: argparse.Namespace) -> None:
@@ -50,10 +56,15 @@ def pretrain(arguments: argparse.Namespace) -> None:
         from pipelines.pretrain import pretrain_pipeline
 
         finished = pretrain_pipeline(config, str(output.resolve()))
-        report = finished.steps["pretrain"].outputs["pretrain_report"][0].load()
+        report: PretrainReport = _output(finished, "pretrain", "pretrain_report")
     print(f"{report.parameters:,} parameters, {report.tokens:,} tokens, {report.seconds:.0f} s: {output}")
     for kind, share in report.accuracy.items():
         print(f"  held-out {kind}: accuracy {share:.3f} (chance {report.chance[kind]:.3f})")
+
+
+def _output(run: Any, step: str, name: str) -> Any:
+    """An artifact of a finished run."""
+    return run.steps[step].outputs[name][0].load()
 
 
 def resolve(workspace: Workspace, arguments: argparse.Namespace) -> RunConfig:
@@ -96,7 +107,7 @@ def _run_finetune(workspace: Workspace, config: RunConfig, output: Path, *, cach
     if out_dir.exists():
         raise BadInput(f"{out_dir} exists already; wait a second and run again")
     finished = finetune_pipeline.with_options(enable_cache=cache)(config, str(out_dir))
-    facts = finished.steps["report"].outputs["facts"][0].load()
+    facts: RunFacts = _output(finished, "report", "facts")
     seconds = {"open ZenML's store": opened} | facts.stage_seconds
     total = time.monotonic() - began
     seconds["report and bookkeeping"] = max(0.0, total - sum(seconds.values()))

@@ -1,9 +1,9 @@
 """How `primum-base` is made: synthetic worlds in, a model folder out."""
 
-from primum.pretraining.config import PretrainConfig
 from zenml import pipeline
 from zenml.enums import ExecutionMode
 
+from primum.pretraining.config import PretrainConfig
 from steps.pretrain import pretrain
 
 

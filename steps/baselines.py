@@ -2,14 +2,14 @@
 
 from typing import Annotated
 
+from zenml import step
+
 from primum.baselines import best_classical
 from primum.baselines import fit_baselines as fit
 from primum.config import StackConfig, TaskConfig
 from primum.records import Baselines, SplitVersion
 from primum.versioning import load_part
 from primum.workspace import find_workspace
-from zenml import step
-
 from steps.caching import BY_CODE
 
 

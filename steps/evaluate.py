@@ -2,6 +2,8 @@
 
 from typing import Annotated
 
+from zenml import get_step_context, log_metadata, step
+
 from primum import evaluation
 from primum.backends import open_backend
 from primum.bundle import Bundle
@@ -10,8 +12,6 @@ from primum.progress import show
 from primum.records import ALL_SITES, Baselines, Comparators, Evaluation, SplitVersion
 from primum.registry import utc_now
 from primum.workspace import find_workspace
-from zenml import get_step_context, log_metadata, step
-
 from steps.caching import BY_CODE
 
 

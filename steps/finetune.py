@@ -2,6 +2,8 @@
 
 from typing import Annotated
 
+from zenml import log_metadata, step
+
 from primum.backends import open_backend
 from primum.config import ModelConfig, StackConfig, TaskConfig
 from primum.progress import show
@@ -10,8 +12,6 @@ from primum.records import Candidate, SplitVersion
 from primum.scoring import examples
 from primum.versioning import load_part
 from primum.workspace import find_workspace
-from zenml import log_metadata, step
-
 from steps.caching import BY_CODE
 
 

@@ -2,14 +2,14 @@
 
 from typing import Annotated
 
+from zenml import log_metadata, step
+
 from primum.bundle import Bundle
 from primum.config import RunConfig
 from primum.decision import decide
 from primum.records import Baselines, Decision, Evaluation, SplitVersion
 from primum.registry import utc_now
 from primum.workspace import find_workspace
-from zenml import log_metadata, step
-
 from steps.caching import BY_CODE
 
 
@@ -20,5 +20,5 @@ def judge(
     """Run the gate's checks; the verdict is in the ledger when this step ends."""
     decision = decide(find_workspace(), config, evaluation, candidate, baselines, split, utc_now())
     adapter = decision.verdict.evidence.metrics.get("adapter", {})
-    log_metadata({"verdict": decision.verdict.outcome} | {k: v for k, v in adapter.items() if v is not None})
+    log_metadata({"verdict": decision.verdict.outcome, **{k: v for k, v in adapter.items() if v is not None}})
     return decision

@@ -2,12 +2,13 @@
 
 from typing import Annotated
 
+from zenml import step
+
 from primum.config import TaskConfig
 from primum.ingest import ingest
 from primum.progress import show
 from primum.records import IngestReport
 from primum.workspace import find_workspace
-from zenml import step
 
 
 @step(enable_cache=False)  # the source may have changed; equal content lets everything after it stay cached

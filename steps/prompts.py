@@ -2,6 +2,8 @@
 
 from typing import Annotated
 
+from zenml import log_metadata, step
+
 from primum.backends import open_backend
 from primum.config import ModelConfig, StackConfig, TaskConfig
 from primum.prompts import Renderer
@@ -9,8 +11,6 @@ from primum.records import PARTS, SplitVersion
 from primum.scoring import PromptFit, prepare_renderer
 from primum.versioning import load_part
 from primum.workspace import find_workspace
-from zenml import log_metadata, step
-
 from steps.caching import BY_CODE
 
 

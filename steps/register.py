@@ -2,11 +2,12 @@
 
 from typing import Annotated
 
+from zenml import step
+
 from primum import registry
 from primum.bundle import Bundle
 from primum.records import Decision, RegisteredVersion
 from primum.workspace import find_workspace
-from zenml import step
 
 
 @step(enable_cache=False)  # idempotent, and the stage may have changed since

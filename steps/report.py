@@ -3,6 +3,9 @@
 from pathlib import Path
 from typing import Annotated
 
+from zenml import get_step_context, log_metadata, step
+from zenml.types import HTMLString
+
 from primum.bundle import Bundle
 from primum.config import RunConfig
 from primum.records import (
@@ -14,14 +17,13 @@ from primum.records import (
     RegisteredVersion,
     SplitVersion,
 )
+from primum.registry import utc_now
 from primum.reports.facts import RunFacts
 from primum.reports.run import gather, publish
 from primum.scoring import PromptFit
 from primum.selection import best_candidate
 from primum.versioning import pointer_note
 from primum.workspace import find_workspace
-from zenml import get_step_context, log_metadata, step
-from zenml.types import HTMLString
 
 
 @step(enable_cache=False)  # every run leaves its folder
@@ -52,8 +54,12 @@ def report(  # noqa: PLR0913 - a report shows everything
         evaluation=evaluation,
         decision=decision,
         version=version,
-        started=run.start_time,
-        stages={name: (s.start_time, s.end_time) for name, s in run.steps.items() if s.end_time},
+        started=run.start_time or utc_now(),
+        stage_seconds={
+            name: (s.end_time - s.start_time).total_seconds()
+            for name, s in run.steps.items()
+            if s.start_time and s.end_time
+        },
         cached=run.steps["evaluate"].status.value == "cached",
         pointer=pointer_note(find_workspace().home, split),
     )

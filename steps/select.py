@@ -2,6 +2,8 @@
 
 from typing import Annotated
 
+from zenml import log_metadata, step
+
 from primum.backends import open_backend
 from primum.bundle import Bundle
 from primum.config import RunConfig
@@ -10,8 +12,6 @@ from primum.records import Candidate, SplitVersion
 from primum.selection import best_candidate, make_bundle
 from primum.versioning import load_part
 from primum.workspace import find_workspace, git_revision
-from zenml import log_metadata, step
-
 from steps.caching import BY_CODE
 
 

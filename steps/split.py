@@ -4,12 +4,13 @@ from pathlib import Path
 from typing import Annotated
 
 import pandas as pd
+from zenml import log_metadata, step
+
 from primum.config import StackConfig, TaskConfig
 from primum.records import IngestReport, SplitVersion
 from primum.split import assign
 from primum.versioning import store_split
 from primum.workspace import find_workspace
-from zenml import log_metadata, step
 
 
 @step(enable_cache=False)  # its side effect is DVC's; the returned hash lets later steps cache by value

@@ -127,7 +127,8 @@ def _write_card(folder: Path, card: BundleCard) -> None:
         "files": {name: sha256(folder / name) for name in _PEFT},
         "card": card.model_dump(mode="json"),
     }
-    (folder / CARD).write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    # Keys stay in their order: the order of the verbalizers is the order of the labels.
+    (folder / CARD).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
 def _read_card(folder: Path) -> BundleCard:

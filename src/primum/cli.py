@@ -14,13 +14,17 @@ from primum.workspace import Workspace, find_workspace
 
 def parser() -> argparse.ArgumentParser:
     """The command line; nothing heavy is imported for it."""
-    p = argparse.ArgumentParser(prog="primum", description="Around the pipelines: registry, serving, stores, health.")
+    p = argparse.ArgumentParser(
+        prog="primum", description="Around the pipelines: registry, serving, stores, health."
+    )
     commands = p.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_registry(commands)
     _add_predict(commands)
     _add_split(commands)
     _add_ledger(commands)
-    dashboard = commands.add_parser("dashboard", help="the ZenML dashboard on this store, on loopback; Ctrl-C ends it")
+    dashboard = commands.add_parser(
+        "dashboard", help="the ZenML dashboard on this store, on loopback; Ctrl-C ends it"
+    )
     dashboard.add_argument("--port", type=int, default=8237)
     dashboard.set_defaults(run=_dashboard)
     commands.add_parser(
@@ -52,7 +56,9 @@ def _add_registry(commands: argparse._SubParsersAction[argparse.ArgumentParser])
 
 
 def _add_predict(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    predict = commands.add_parser("predict", help="label and calibrated probability for each record of a file")
+    predict = commands.add_parser(
+        "predict", help="label and calibrated probability for each record of a file"
+    )
     predict.add_argument("records", type=Path, help="a file like the task's source, without the label column")
     predict.add_argument("--task", required=True)
     predict.add_argument("--model", help="the base model's config, if not the default one")
@@ -75,7 +81,9 @@ def _add_ledger(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     ledger = commands.add_parser("ledger", help="looks at holdouts and all decisions, append-only")
     actions = ledger.add_subparsers(dest="action", required=True, metavar="ACTION")
     actions.add_parser("show", help="every entry").set_defaults(run=_ledger_show)
-    actions.add_parser("verify", help="find a changed, missing or reordered entry").set_defaults(run=_ledger_verify)
+    actions.add_parser("verify", help="find a changed, missing or reordered entry").set_defaults(
+        run=_ledger_verify
+    )
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -102,7 +110,9 @@ def _registry_list(workspace: Workspace, arguments: argparse.Namespace) -> None:
     for v in found:
         score = v.metrics.get("macro_f1")
         stage = (v.stage or "-") + (" (anchor)" if v.anchor else "")
-        table.add_row(v.name, stage, v.outcome, "-" if score is None else f"{score:.3f}", v.bundle_sha256[:12])
+        table.add_row(
+            v.name, stage, v.outcome, "-" if score is None else f"{score:.3f}", v.bundle_sha256[:12]
+        )
     Console().print(table)
 
 

@@ -333,7 +333,9 @@ DEFAULTS: dict[str, str] = {
 }
 
 
-def load_run(configs: Path, file: Path | None = None, overrides: Mapping[str, Any] | None = None) -> RunConfig:
+def load_run(
+    configs: Path, file: Path | None = None, overrides: Mapping[str, Any] | None = None
+) -> RunConfig:
     """Resolve a run: defaults, then `file`, then `overrides` (dotted keys), each validated.
 
     A section may be a name (the file of that name under configs/) or a mapping; a mapping with only
@@ -373,7 +375,9 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise BadInput(f"{path}: no such file; give the path of a YAML file") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(f"{path}: cannot be read ({type(error).__name__}); it must be a UTF-8 text file") from None
+        raise BadInput(
+            f"{path}: cannot be read ({type(error).__name__}); it must be a UTF-8 text file"
+        ) from None
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 0
         raise BadInput(f"{path}, line {line}: not valid YAML ({error.problem})") from None
@@ -396,7 +400,9 @@ def _explain(model: type[BaseModel], error: Any) -> str:
     if error["type"] == "extra_forbidden":
         known = _known_keys(model, error["loc"][:-1])
         near = difflib.get_close_matches(str(error["loc"][-1]), known, n=1, cutoff=0.0)
-        return f"unknown key `{key}`; the nearest known one is `{near[0]}`" if near else f"unknown key `{key}`"
+        return (
+            f"unknown key `{key}`; the nearest known one is `{near[0]}`" if near else f"unknown key `{key}`"
+        )
     if error["type"] == "missing":
         return f"`{key}` is missing; add it"
     message = str(error["msg"]).removeprefix("Value error, ")

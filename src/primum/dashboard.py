@@ -33,9 +33,11 @@ def serving(workspace: Workspace, port: int) -> Iterator[str]:
     log = workspace.state / "logs" / "dashboard.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as sink:
-        server = subprocess.Popen(
-            [sys.executable, "-m", "uvicorn", "zenml.zen_server.zen_server_api:app"]
-            + ["--host", HOST, "--port", str(port), "--log-level", "warning"],
+        server = subprocess.Popen(  # noqa: S603 - our own words and a number
+            [
+                *(sys.executable, "-m", "uvicorn", "zenml.zen_server.zen_server_api:app"),
+                *("--host", HOST, "--port", str(port), "--log-level", "warning"),
+            ],
             env=_environment(workspace),
             stdout=sink,
             stderr=subprocess.STDOUT,

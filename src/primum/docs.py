@@ -26,7 +26,8 @@ A run is a **task**, a **model**, a **gate** and a **stack**. Each is a name - t
 def reference() -> str:
     """The whole reference as Markdown."""
     sections = "\n".join(
-        f"- `{key}`: files of `configs/{folder}/`, by default `{DEFAULTS[key]}`" for key, folder in SECTIONS.items()
+        f"- `{key}`: files of `configs/{folder}/`, by default `{DEFAULTS[key]}`"
+        for key, folder in SECTIONS.items()
     )
     return "\n".join([HEAD, sections, "", *_tables(RunConfig, "", set())])
 
@@ -54,7 +55,9 @@ def _models(annotation: Any) -> list[type[BaseModel]]:
 
 
 def _type(annotation: Any) -> str:
-    text = annotation.__name__ if isinstance(annotation, type) and not get_args(annotation) else str(annotation)
+    text = (
+        annotation.__name__ if isinstance(annotation, type) and not get_args(annotation) else str(annotation)
+    )
     text = re.sub(r"\b(typing|primum\.\w+(\.\w+)?)\.", "", text).replace("|", "or")
     return text.replace("Literal[", "one of [")
 

@@ -42,7 +42,9 @@ def examine(workspace: Workspace) -> list[Finding]:
         "ZenML store": lambda: _zenml(workspace),
         "ledger": lambda: _ledger(workspace),
         "CPU": _cpu,
-        "CUDA": lambda: _optional("CUDA", "bitsandbytes", "pip install -e '.[cuda]' on a machine with an NVIDIA GPU"),
+        "CUDA": lambda: _optional(
+            "CUDA", "bitsandbytes", "pip install -e '.[cuda]' on a machine with an NVIDIA GPU"
+        ),
         "MLX": lambda: _optional("MLX", "mlx_lm", "pip install -e '.[mlx]' on a Mac with Apple silicon"),
     }
     return [_run(what, check) for what, check in checks.items()]
@@ -137,7 +139,9 @@ def _ledger(workspace: Workspace) -> Finding:
         problems = ledger.verify()
         count = len(ledger.entries())
     if problems:
-        return Finding("ledger", "broken", problems[0], "restore the ledger from a backup; nothing is promoted")
+        return Finding(
+            "ledger", "broken", problems[0], "restore the ledger from a backup; nothing is promoted"
+        )
     return Finding("ledger", "ok", f"{count} entries, chain intact")
 
 

@@ -44,7 +44,7 @@ def comparators(task: str, site: str, candidate: Bundle) -> Comparators:
     )
 
 
-def reserve_look(
+def reserve_look(  # noqa: PLR0913 - what a look is charged to
     workspace: Workspace, config: RunConfig, split: SplitVersion, candidate: Bundle, now: datetime, run: str
 ) -> Look:
     """Count one look at the holdout in the ledger, before a single prediction on it is made."""

@@ -29,7 +29,9 @@ def predict(workspace: Workspace, config: RunConfig, file: Path, number: int | N
     bundle = registry.fetch_bundle(workspace, version)
     backend = open_backend(config.model, config.stack, workspace.project)
     if backend.base_hash != bundle.card.base_hash:
-        raise BadInput(f"{version.name} is an adapter of {bundle.card.base_id}; choose that base with --model")
+        raise BadInput(
+            f"{version.name} is an adapter of {bundle.card.base_id}; choose that base with --model"
+        )
     report = ingest_unlabelled(config.task, file, workspace.work(config.task.name) / "predict")
     try:
         records = pd.read_parquet(report.path)
@@ -52,7 +54,9 @@ def table(predictions: Predictions, version: RegisteredVersion, bundle: Bundle) 
     for record_id, label, log_probs in zip(
         predictions.record_ids, predictions.predicted, predictions.log_probs, strict=True
     ):
-        probabilities = [math.nan] * len(predictions.labels) if log_probs is None else list(map(math.exp, log_probs))
+        probabilities = (
+            [math.nan] * len(predictions.labels) if log_probs is None else list(map(math.exp, log_probs))
+        )
         best = math.nan if log_probs is None else max(probabilities)
         each = {f"probability_{k}": p for k, p in zip(predictions.labels, probabilities, strict=True)}
         adapter = f"{version.name} {bundle.sha256[:12]}"

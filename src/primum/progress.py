@@ -8,7 +8,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
 
 _bars: Progress | None = None
 
@@ -23,7 +30,9 @@ def display() -> Iterator[None]:
     # A copy of the descriptor: ZenML wraps the streams' write methods to capture the steps' logs.
     with os.fdopen(os.dup(2), "w") as terminal:
         columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-        with Progress(*columns, TimeElapsedColumn(), console=Console(file=terminal, force_terminal=True)) as bars:
+        with Progress(
+            *columns, TimeElapsedColumn(), console=Console(file=terminal, force_terminal=True)
+        ) as bars:
             _bars = bars
             try:
                 yield

@@ -118,12 +118,16 @@ def promote(  # noqa: PLR0913 - an override names who and why
         raise BadInput("an override needs --by NAME and --why TEXT: both are kept in the ledger")
     failed = _failed_checks(workspace, chosen) & {"leakage", "parsed"}
     if failed:
-        raise BadInput(f"{chosen.name}: the {' and '.join(sorted(failed))} check failed; that is never overridden")
+        raise BadInput(
+            f"{chosen.name}: the {' and '.join(sorted(failed))} check failed; that is never overridden"
+        )
     details = {"decision": chosen.ledger_entry, "by": by.strip(), "why": why.strip()}
     return _to_production(workspace, chosen, "override", details, now)
 
 
-def rollback(workspace: Workspace, task: str, site: str, now: datetime, to: int | None = None) -> RegisteredVersion:
+def rollback(
+    workspace: Workspace, task: str, site: str, now: datetime, to: int | None = None
+) -> RegisteredVersion:
     """Put an earlier production version back: `to`, or the last one before the present one."""
     present = champion(task, site)
     earlier = [v for v in versions(task, site) if v.stage == "archived"]
@@ -223,7 +227,7 @@ def _write_record(made: ModelVersionResponse, record: RegisteredVersion) -> None
     from zenml import log_metadata
 
     log_metadata(
-        metadata={RECORD: record.model_dump_json()}, model_name=made.model.name, model_version=made.name
+        metadata={RECORD: record.model_dump_json()}, model_name=made.model.name, model_version=made.number
     )
 
 

@@ -6,9 +6,13 @@ here from the files' bytes each time, never from their dates.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
-from collections.abc import Mapping
+import shutil
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +20,14 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from primum.config import TaskConfig
+from primum.errors import PrimumError, Unavailable
 from primum.records import SplitVersion
 from primum.split import PARTS, Assignment
 
 MANIFEST = "split.json"
 ROW_GROUP = 65_536
+SPARE = 4 * 2**20
+"""Bytes of disk that DVC's own databases may need."""
 
 
 def write_parts(folder: Path, records: Path, assignment: Assignment, task: TaskConfig, seed: int) -> None:
@@ -79,6 +86,14 @@ def tree_hash(files: Mapping[str, str]) -> str:
     return md5(json.dumps(entries, sort_keys=True).encode()) + ".dir"
 
 
+def folder_hash(folder: Path) -> str | None:
+    """The hash of a folder as it stands on disk; None where there is none."""
+    try:
+        return treefolder_hash(digests(folder))
+    except OSError:
+        return None
+
+
 def file_md5(path: Path) -> str:
     """The md5 of a file's bytes, in hex."""
     with path.open("rb") as file:
@@ -94,3 +109,49 @@ def md5(content: bytes) -> str:
 
 def _new_md5() -> Any:
     return hashlib.md5(usedforsecurity=False)  # DVC's choice; FIPS machines refuse it without the flag
+
+
+@contextmanager
+def draft_beside(folder: Path) -> Iterator[Path]:
+    """A new folder beside `folder`, gone afterwards unless it was moved; DVC's lock makes it the only one."""
+    draft = folder.with_name(f".{folder.name}.primum-draft")
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir(parents=True)
+    try:
+        yield draft
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+@contextmanager
+def disk(where: Path) -> Iterator[None]:
+    """Turn what the disk refuses, also in SQLite's words, into one line."""
+    try:
+        yield
+    except PrimumError:
+        raise
+    except Exception as error:
+        chain: list[BaseException] = [error]
+        while cause := chain[-1].__cause__ or chain[-1].__context__:
+            chain.append(cause)
+        codes = {cause.errno for cause in chain if isinstance(cause, OSError)}
+        sqlite = isinstance(error, sqlite3.OperationalError) and "disk" in str(error)
+        if sqlite or codes & {errno.ENOSPC, errno.EDQUOT, errno.EIO}:
+            raise Unavailable(
+                f"{where.parent}: the disk is full (or failing); nothing was kept, free space"
+            ) from None
+        if codes & {errno.EACCES, errno.EPERM, errno.EROFS}:
+            raise Unavailable(
+                f"{where.parent} cannot be written; nothing was kept, mend its rights"
+            ) from None
+        raise
+
+
+def need_room(root: Path, size: int) -> None:
+    """Refuse early: a disk that fills up under DVC's databases (SQLite, memory-mapped) can kill the process."""
+    free = shutil.disk_usage(root).free
+    if free < size + SPARE:
+        raise Unavailable(
+            f"{root}: the disk is full: {free / 2**20:.1f} MiB are free and {(size + SPARE) / 2**20:.1f} MiB are "
+            "needed; nothing was kept, free some space"
+        )

@@ -5,15 +5,16 @@ The only caller of DVC, which runs inside this process and is imported late. Wha
 
 from __future__ import annotations
 
-import errno
 import io
 import json
 import logging
 import os
 import re
 import shutil
-import sqlite3
+import ssl
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -22,19 +23,31 @@ from typing import Any
 import pandas as pd
 
 from primum.config import StackConfig, TaskConfig
-from primum.errors import BadInput, PrimumError, Tampered, Unavailable
+from primum.errors import BadInput, Tampered, Unavailable
 from primum.pointer import SPLITS, history, pointed, pointer_note
 from primum.progress import say
 from primum.records import Part, SplitVersion
 from primum.split import Assignment
-from primum.split_folder import MANIFEST, describe, digests, file_md5, md5, tree_hash, write_parts
+from primum.split_folder import (
+    MANIFEST,
+    describe,
+    digests,
+    disk,
+    draft_beside,
+    file_md5,
+    folder_hash,
+    md5,
+    need_room,
+    tree_hash,
+    write_parts,
+)
 
 __all__ = ["ensure_repo", "history", "load_part", "pointer_note", "restore", "store_split"]
 
 LOCK_SECONDS = 30.0
 """How long another process that holds the workspace's DVC lock is waited for."""
-SPARE = 4 * 2**20
-"""Bytes of disk that DVC's own databases may need."""
+ANSWER_SECONDS = 10.0
+"""How long an S3-compatible endpoint may take to answer at all."""
 FRESH = {
     "config": "[core]\n    analytics = false\n    autostage = false\n    remote = local\n"
     "['remote \"local\"']\n    url = ../.primum/dvc-remote\n",
@@ -48,7 +61,7 @@ def ensure_repo(root: Path) -> None:
     folder = root / ".dvc"
     if (folder / "config").is_file():
         return
-    with _disk(folder):
+    with disk(folder):
         folder.mkdir(parents=True, exist_ok=True)
         for name in (".gitignore", "config"):  # the config last: it says that the rest is there
             draft = folder / f"{name}.{os.getpid()}"
@@ -56,7 +69,7 @@ def ensure_repo(root: Path) -> None:
             draft.replace(folder / name)
 
 
-def store_split(  # noqa: PLR0913, PLR0917 - what a split is made of
+def store_split(  # noqa: PLR0913 - what a split is made of
     root: Path, records: Path, assignment: Assignment, task: TaskConfig, stack: StackConfig, seed: int
 ) -> SplitVersion:
     """Write the split, `dvc add` it, push it to the stack's remote.
@@ -69,11 +82,11 @@ def store_split(  # noqa: PLR0913, PLR0917 - what a split is made of
     folder = root / SPLITS / task.name
     with _repository(root, stack) as repo:
         _known_remote(repo, stack)
-        with _disk(folder), _draft(folder) as draft:
+        with disk(folder), draft_beside(folder) as draft:
             write_parts(draft, records, assignment, task, seed)
             version = describe(root, folder, draft)
-            if not pointed(root, task.name) == version.dvc_hash == _hash(folder):
-                _need_room(root, 2 * version.size)  # DVC's cache, and a remote on the same disk
+            if not pointed(root, task.name) == version.dvc_hash == folder_hash(folder):
+                need_room(root, 2 * version.size)  # DVC's cache, and a remote on the same disk
                 _publish(repo, draft, folder, version.dvc_hash)
         _push(repo, stack, version)
     return version
@@ -117,7 +130,7 @@ def restore(
         if MANIFEST not in files or json.loads(files[MANIFEST].read_bytes())["task"] != task:
             raise BadInput(f"{dvc_hash} is no split of task '{task}'; see `history` for those that are")
         folder = dest or root / SPLITS / task
-        with _disk(folder), _draft(folder) as draft:
+        with disk(folder), draft_beside(folder) as draft:
             for name, path in files.items():
                 shutil.copyfile(path, draft / name)
             version = describe(root, folder, draft)
@@ -132,14 +145,14 @@ def restore(
 def _repository(root: Path, stack: StackConfig) -> Iterator[Any]:
     """The workspace's DVC repository, held by DVC's own lock, so that processes take turns."""
     ensure_repo(root)
-    _need_room(root, 0)
+    need_room(root, 0)
     os.environ["DVC_NO_ANALYTICS"] = "1"
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
 
     for name in ("dvc", "dvc_data", "dvc_objects"):  # no bars, no tracebacks: every failure is raised below
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    with ExitStack() as held, _disk(root / ".dvc"):
+    with ExitStack() as held, disk(root / ".dvc"):
         try:
             repo = held.enter_context(Repo(str(root.resolve()), config=_overrides(root.resolve(), stack)))
         except DvcException as error:
@@ -177,7 +190,7 @@ def _overrides(root: Path, stack: StackConfig) -> dict[str, Any]:
     if url is not None:
         remote["url"] = url if "://" in url else str((root / url).resolve())
         if url.startswith("s3://"):
-            remote |= {"connect_timeout": 5, "read_timeout": 60}
+            remote |= {"connect_timeout": ANSWER_SECONDS, "read_timeout": 60}
     if stack.dvc_endpoint_url is not None:
         remote["endpointurl"] = stack.dvc_endpoint_url
     return {"core": core, "remote": {stack.dvc_remote: remote} if remote else {}}
@@ -232,8 +245,10 @@ def _copy(repo: Any, stack: StackConfig, names: list[str], *, push: bool) -> Non
     from dvc_data.hashfile.hash_info import HashInfo
     from dvc_data.hashfile.transfer import transfer
 
-    who = f"DVC remote '{stack.dvc_remote}' ({repo.config['remote'][stack.dvc_remote]['url']})"
+    config = repo.config["remote"][stack.dvc_remote]
+    who = f"DVC remote '{stack.dvc_remote}' ({config['url']})"
     try:
+        _knock(config.get("endpointurl"))
         remote, cache = repo.cloud.get_remote_odb(stack.dvc_remote), repo.cache.local
         source, target = (cache, remote) if push else (remote, cache)
         wanted = {HashInfo("md5", name) for name in names}
@@ -242,6 +257,19 @@ def _copy(repo: Any, stack: StackConfig, names: list[str], *, push: bool) -> Non
         raise Unavailable(f"{who} cannot be reached: {_line(error)}") from None
     if failed:
         raise Unavailable(f"{who} did not {'take' if push else 'give'} {len(failed)} file(s)")
+
+
+def _knock(endpoint: str | None) -> None:
+    """Find a dead endpoint in seconds: S3 clients retry a silent one for many minutes. Any answer will do."""
+    if endpoint is None or not endpoint.startswith(("http://", "https://")):
+        return
+    try:
+        urllib.request.urlopen(endpoint, timeout=ANSWER_SECONDS).close()  # noqa: S310 - http(s), checked above
+    except urllib.error.HTTPError:
+        return
+    except urllib.error.URLError as error:
+        if not isinstance(error.reason, ssl.SSLError):  # the client has certificates of its own
+            raise
 
 
 def _stored(repo: Any, stack: StackConfig, dvc_hash: str) -> Mapping[str, Path]:
@@ -275,55 +303,6 @@ def _checked(repo: Any, name: str) -> Path:
         path.unlink()
         raise Tampered(f"DVC object {name}: what is stored does not match the hash; it was removed")
     return path
-
-
-@contextmanager
-def _draft(folder: Path) -> Iterator[Path]:
-    """A new folder beside `folder`, gone afterwards unless it was moved; DVC's lock makes it the only one."""
-    draft = folder.with_name(f".{folder.name}.primum-draft")
-    shutil.rmtree(draft, ignore_errors=True)
-    draft.mkdir(parents=True)
-    try:
-        yield draft
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
-
-
-@contextmanager
-def _disk(where: Path) -> Iterator[None]:
-    """Turn what the disk refuses, also in SQLite's words, into one line."""
-    try:
-        yield
-    except PrimumError:
-        raise
-    except Exception as error:
-        chain: list[BaseException] = [error]
-        while cause := chain[-1].__cause__ or chain[-1].__context__:
-            chain.append(cause)
-        codes = {cause.errno for cause in chain if isinstance(cause, OSError)}
-        sqlite = isinstance(error, sqlite3.OperationalError) and "disk" in str(error)
-        if sqlite or codes & {errno.ENOSPC, errno.EDQUOT, errno.EIO}:
-            raise Unavailable(f"{where.parent}: the disk is full (or failing); nothing was kept, free space") from None
-        if codes & {errno.EACCES, errno.EPERM, errno.EROFS}:
-            raise Unavailable(f"{where.parent} cannot be written; nothing was kept, mend its rights") from None
-        raise
-
-
-def _need_room(root: Path, size: int) -> None:
-    """Refuse early: a disk that fills up under DVC's databases (SQLite, memory-mapped) can kill the process."""
-    free = shutil.disk_usage(root).free
-    if free < size + SPARE:
-        raise Unavailable(
-            f"{root}: the disk is full: {free / 2**20:.1f} MiB are free and {(size + SPARE) / 2**20:.1f} MiB are "
-            "needed; nothing was kept, free some space"
-        )
-
-
-def _hash(folder: Path) -> str | None:
-    try:
-        return tree_hash(digests(folder))
-    except OSError:
-        return None
 
 
 def _line(error: BaseException) -> str:

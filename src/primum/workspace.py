@@ -69,7 +69,9 @@ def writable(folder: Path, what: str) -> Path:
         probe.write_bytes(b"x")
         probe.unlink()
     except OSError as error:
-        raise Unavailable(f"{what} {folder} cannot be written ({error.strerror}); choose another folder") from None
+        raise Unavailable(
+            f"{what} {folder} cannot be written ({error.strerror}); choose another folder"
+        ) from None
     return folder
 
 

@@ -20,8 +20,10 @@ from conftest import LABELS, RECIPE
 from primum.backends import open_backend, training
 from primum.backends.base import Backend
 from primum.backends.torch.scoring import build_tree, score_tokens
+from primum.bundle import BundleCard, write_bundle
 from primum.config import ModelConfig, StackConfig
 from primum.errors import BadInput, PrimumError
+from primum.prompts import Renderer
 from primum.records import Candidate, Example
 
 Parts = tuple[list[Example], list[Example]]
@@ -146,20 +148,69 @@ def test_adapters_share_the_bases_tensors(torch_backend: Any, torch_candidate: C
     assert not any("lora" in name for name, _ in torch_backend._model.named_modules())
 
 
-def test_plain_peft_gives_the_identical_scores(
-    torch_backend: Any, torch_candidate: Candidate, base_folder: Path, parts: Parts
+def test_a_bundle_is_plain_peft_and_gives_the_identical_scores(
+    torch_backend: Any, torch_candidate: Candidate, base_folder: Path, parts: Parts, tmp_path: Path
 ) -> None:
     from peft import PeftModel
     from transformers import AutoModelForCausalLM
 
-    plain = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base_folder), torch_candidate.path)
+    bundle = write_bundle(torch_candidate, a_card(torch_candidate, torch_backend), tmp_path / "bundle")
+    plain = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base_folder), bundle.path)
     prompts = [e.prompt for e in parts[1]]
     chat = torch_backend._base.chat
     tree = build_tree([chat.answer(label) for label in LABELS], chat.end_of_turn)
     scores = score_tokens(plain.eval(), chat.prompts(prompts), tree, chat.pad)
-    np.testing.assert_array_equal(
-        torch_backend.with_adapter(Path(torch_candidate.path)).score(prompts, LABELS), scores
+    for folder in (torch_candidate.path, bundle.path):
+        np.testing.assert_array_equal(torch_backend.with_adapter(Path(folder)).score(prompts, LABELS), scores)
+
+
+def a_card(candidate: Candidate, backend: Backend) -> BundleCard:
+    return BundleCard(
+        task="toy",
+        site="all",
+        base_id=backend.base_id,
+        base_hash=backend.base_hash,
+        renderer=Renderer(
+            question="Ill?", numbers="raw", features=(), verbalizers={"ill": "yes", "well": "no"}
+        ),
+        labels=("ill", "well"),
+        positive="well",
+        split_version="0.dir",
+        recipe=RECIPE,
+        rank=candidate.rank,
+        seed=7,
+        adapter_sha256=candidate.adapter_sha256,
+        code_version="0",
+        git_revision="none",
     )
+
+
+def test_the_files_of_an_adapter_name_no_machine_path(torch_candidate: Candidate, base_folder: Path) -> None:
+    text = (Path(torch_candidate.path) / "adapter_config.json").read_text()
+    assert json.loads(text)["base_model_name_or_path"] == base_folder.name
+    assert str(base_folder) not in text
+
+
+def test_a_half_precision_base_trains_and_resumes(base_folder: Path, parts: Parts, tmp_path: Path) -> None:
+    half = _open(str(base_folder), tmp_path, dtype="bfloat16")
+    made = half.finetune(*parts, labels=LABELS, recipe=RECIPE, rank=2, seed=1, out_dir=tmp_path / "r")
+    scores = half.with_adapter(tmp_path / "r").score([e.prompt for e in parts[1]], ("no", "no change"))
+    np.testing.assert_allclose(np.exp(scores).sum(axis=1), 1.0, atol=1e-9)
+    assert all(np.isfinite(e.train_loss) for e in made.log)
+
+
+def test_a_tree_is_refused_where_the_base_would_not_keep_to_its_mask(
+    torch_backend: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = torch_backend._model.config
+    monkeypatch.setattr(config, "sliding_window", 8, raising=False)
+    with pytest.raises(BadInput, match="verbalizers"):
+        torch_backend.score(["a prompt beyond the window"], ("no", "no change"))
+    assert np.isfinite(torch_backend.score(["a prompt beyond the window"], LABELS)).all()
+    monkeypatch.setattr(config, "layer_types", ["linear_attention"], raising=False)
+    monkeypatch.setattr(config, "sliding_window", None, raising=False)
+    with pytest.raises(BadInput, match="verbalizers"):
+        torch_backend.score(["short"], ("no", "no change"))
 
 
 KILLED = """
@@ -167,6 +218,7 @@ import json, os, signal, sys
 from pathlib import Path
 from primum.backends import open_backend
 from primum.backends.base import Recipe
+from primum.bundle import BundleCard, write_bundle
 from primum.config import ModelConfig, StackConfig
 from primum.records import Example
 
@@ -241,7 +293,7 @@ def test_a_killed_training_continues_and_ends_with_the_same_bits(
 
 
 @pytest.mark.parametrize("damage", ["truncate", "remove", "unsealed", "all"])
-def test_a_broken_checkpoint_falls_back_to_the_one_before(  # noqa: PLR0917 - fixtures
+def test_a_broken_checkpoint_falls_back_to_the_one_before(
     torch_backend: Backend,
     parts: Parts,
     interrupted: Path,

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from primum import cli
 from primum.docs import reference
 
@@ -24,14 +25,20 @@ def test_help_teaches_and_imports_nothing_heavy(project: Path, arguments: list[s
         "except SystemExit: pass\n"
         f"print('HEAVY', [m for m in {HEAVY!r} if m in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=project, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=project, capture_output=True, text=True, check=True
+    )
     assert "usage:" in done.stdout
     assert "HEAVY []" in done.stdout
 
 
 def run(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "run.py", "--pipeline", "finetune", *arguments], cwd=project, capture_output=True, text=True
+        [sys.executable, "run.py", "--pipeline", "finetune", *arguments],
+        cwd=project,
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
 
@@ -43,12 +50,16 @@ def test_dry_run_prints_the_resolved_configuration_and_the_plan(project: Path, t
     assert not (tmp_path / "o").exists()
 
 
-@pytest.mark.parametrize("path", sorted((Path(__file__).parents[2] / "configs" / "tasks").glob("*.yaml")), ids=lambda p: p.stem)
+@pytest.mark.parametrize(
+    "path", sorted((Path(__file__).parents[2] / "configs" / "tasks").glob("*.yaml")), ids=lambda p: p.stem
+)
 def test_every_shipped_task_dry_runs(project: Path, path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from pipelines.launch import plan
     from primum.config import load_run
 
-    assert f"# plan: task {path.stem}" in plan(load_run(project / "configs", overrides={"task": path.stem}), Path("o"))
+    assert f"# plan: task {path.stem}" in plan(
+        load_run(project / "configs", overrides={"task": path.stem}), Path("o")
+    )
 
 
 def test_bad_input_is_one_line_and_exit_code_2(project: Path) -> None:
@@ -68,7 +79,10 @@ def test_an_output_folder_that_cannot_be_written_is_refused(project: Path, tmp_p
 
 def test_primum_commands_parse() -> None:
     parse = cli.parser().parse_args
-    assert parse(["registry", "promote", "--task", "t", "3", "--override", "--by", "A", "--why", "b"]).number == 3
+    assert (
+        parse(["registry", "promote", "--task", "t", "3", "--override", "--by", "A", "--why", "b"]).number
+        == 3
+    )
     assert parse(["predict", "--task", "t", "a.csv"]).records == Path("a.csv")
     with pytest.raises(SystemExit):
         parse(["registry"])

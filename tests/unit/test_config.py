@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from primum.config import RunConfig, load_run, parse_overrides, read_yaml
 from primum.errors import BadInput
 
@@ -123,7 +124,11 @@ def test_config_values_are_frozen_and_hash_by_content() -> None:
 
 @pytest.mark.parametrize(
     ("source", "message"),
-    [("{kind: csv}", "needs `path`"), ("{kind: sklearn}", "needs `name`"), ("{kind: huggingface, name: a/b}", "pinned")],
+    [
+        ("{kind: csv}", "needs `path`"),
+        ("{kind: sklearn}", "needs `name`"),
+        ("{kind: huggingface, name: a/b}", "pinned"),
+    ],
 )
 def test_incomplete_sources_are_refused(tmp_path: Path, source: str, message: str) -> None:
     file = tmp_path / "run.yaml"

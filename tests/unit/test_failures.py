@@ -5,12 +5,14 @@ from __future__ import annotations
 import errno
 
 import pytest
+
 from primum.errors import BadInput, Tampered, Unavailable
 from primum.failures import explain, failing_softly
 
 
 @pytest.mark.parametrize(
-    ("error", "code"), [(BadInput("a"), 2), (Unavailable("b"), 2), (Tampered("c"), 1), (KeyboardInterrupt(), 130)]
+    ("error", "code"),
+    [(BadInput("a"), 2), (Unavailable("b"), 2), (Tampered("c"), 1), (KeyboardInterrupt(), 130)],
 )
 def test_every_expected_error_is_one_line_and_a_code(
     error: BaseException, code: int, capfd: pytest.CaptureFixture[str]

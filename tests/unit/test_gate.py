@@ -149,6 +149,30 @@ def test_worse_than_the_classical_model_is_rejected_with_the_advice() -> None:
     assert "Use the classical model (the LASSO logistic regression)" in classical.reason
 
 
+def with_discordance(n: int, wins: int, losses: int) -> tuple[list[str], list[str], list[str]]:
+    """Gold, a system, and a rival that it beats on `wins` records and loses to on `losses`."""
+    gold = np.tile([0, 1], n // 2)
+    ours, theirs = gold.copy(), gold.copy()
+    theirs[:wins] = 1 - gold[:wins]
+    ours[wins : wins + losses] = 1 - gold[wins : wins + losses]
+    ours[n // 2 : n // 2 + n // 10] = theirs[n // 2 : n // 2 + n // 10] = 1 - gold[n // 2 : n // 2 + n // 10]
+    return tuple([LABELS[k] for k in codes] for codes in (gold, ours, theirs))
+
+
+def test_what_a_large_enough_holdout_does_not_show_is_a_failure() -> None:
+    gold, adapter, base = with_discordance(1000, 95, 65)
+    found = check(verdict(panel(gold, {"adapter": adapter, "base": base})), "beats_base")
+    assert found.status == "fail"
+    assert "was detectable" in found.reason
+    gold, adapter, lasso = with_discordance(1000, 65, 95)
+    config = GateConfig(resamples=2000, not_worse_than_classical={"margin": 0.05})
+    found = check(
+        verdict(panel(gold, {"adapter": adapter, "lasso": lasso}), config=config), "not_worse_than_classical"
+    )
+    assert found.status == "fail"
+    assert "large enough" in found.reason
+
+
 def test_equality_on_few_patients_is_not_shown() -> None:
     few = good_panel(60)
     same = few.model_copy(update={"systems": {**few.systems, "lasso": few.systems["adapter"]}})

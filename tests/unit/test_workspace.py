@@ -7,6 +7,7 @@ import threading
 from pathlib import Path
 
 import pytest
+
 from primum.errors import Unavailable
 from primum.workspace import Workspace, find_workspace, git_revision, only_run, writable
 

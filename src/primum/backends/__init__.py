@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from primum.errors import BadInput
 
 if TYPE_CHECKING:
-    from primum.backends.base import Backend
+    from primum.backends.base import Backend, Progress
     from primum.config import ModelConfig, StackConfig
+    from primum.pretraining.config import PretrainConfig, PretrainReport
 
 
 def open_backend(model: ModelConfig, stack: StackConfig, root: Path) -> Backend:
@@ -29,3 +30,10 @@ def open_backend(model: ModelConfig, stack: StackConfig, root: Path) -> Backend:
             "pip install torch transformers peft trl"
         ) from None
     return open_torch(model, stack, root)
+
+
+def pretrain_base(config: PretrainConfig, out_dir: Path, progress: Progress | None = None) -> PretrainReport:
+    """Make the embedded base anew from synthetic worlds, complete or not at all, in `out_dir`."""
+    from primum.backends.torch.pretrain import pretrain
+
+    return pretrain(config, out_dir, progress)

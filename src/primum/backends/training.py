@@ -52,7 +52,7 @@ class _Seal(Frozen):
     log: tuple[TrainingLog, ...]
 
 
-def training_inputs(  # noqa: PLR0913, PLR0917 - what decides an adapter
+def training_inputs(  # noqa: PLR0913 - what decides an adapter
     examples: Sequence[Example],
     validation: Sequence[Example],
     labels: Sequence[str],

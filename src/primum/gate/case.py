@@ -53,7 +53,7 @@ class Case:
         return np.random.default_rng([self.seed, zlib.crc32(check.encode())])
 
 
-def result(  # noqa: PLR0913, PLR0917 - the fields of a CheckResult
+def result(  # noqa: PLR0913 - the fields of a CheckResult
     case: Case,
     name: str,
     status: CheckStatus,

@@ -17,10 +17,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-import numpy as np
-
 from primum.config import MarginCheck
-from primum.errors import BadInput
 from primum.gate.case import (
     CANDIDATE,
     METRIC_WORDS,
@@ -120,14 +117,11 @@ def compare(
     why = obstacle(case, rival)
     if why:
         return unjudged(case, check, why)
-    try:
-        return compared(case, check, rival, metric, pseudo_patients=pseudo_patients)
-    except BadInput as error:
-        return unjudged(case, check, str(error))
+    return compared(case, check, rival, metric, pseudo_patients=pseudo_patients)
 
 
 def compared(case: Case, check: str, rival: str, metric: str, *, pseudo_patients: bool) -> Comparison:
-    """Compare candidate and rival. Raises BadInput where the metric is undefined on the records."""
+    """Compare candidate and rival; the gate's metrics are defined on any records."""
     coded = case.coded
     ours, theirs = coded.pred[CANDIDATE], coded.pred[rival]
     difference = paired_bootstrap(
@@ -251,11 +245,9 @@ def _not_worse(case: Case, name: str, rival: str, check: MarginCheck) -> CheckRe
     return result(case, name, "hold", reason, {**statistics, **spread}, needed)
 
 
-def _labels(case: Case, found: Comparison, effect: float, *, exact: bool) -> tuple[int | None, Statistics]:
+def _labels(case: Case, found: Comparison, effect: float, *, exact: bool) -> tuple[int, Statistics]:
     """How many more patients would show `effect`, and the range that the discordance's uncertainty leaves."""
     se, n, power = found.difference.se, found.patients, case.config.power
-    if not np.isfinite(se):
-        return None, {}
 
     def needed(discordance: float) -> int:
         # The variance of a paired difference goes with the discordance.

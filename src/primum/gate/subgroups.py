@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from primum.errors import BadInput
 from primum.gate.case import (
     MIN_PATIENTS,
     Case,
@@ -89,10 +88,7 @@ def _judged(case: Case, rival: str, name: str, coded: Coded) -> Group:
     if too_few:
         return Group(name, "not assessed", name, {**facts, "status": "not assessed"})
     part = replace(case, coded=coded)
-    try:
-        found = compared(part, f"subgroups {name}", rival, case.task.primary_metric, pseudo_patients=True)
-    except BadInput:
-        return Group(name, "not assessed", name, {**facts, "status": "not assessed"})
+    found = compared(part, f"subgroups {name}", rival, case.task.primary_metric, pseudo_patients=True)
     d = found.difference
     detectable = paired_mde(d.se, case.alpha, case.config.power)
     status: CheckStatus = "hold"

@@ -63,7 +63,7 @@ def csv_rows(path: Path, name: str, wanted: Sequence[str], size: int) -> Stream:
     return header, _csv_chunks(lines, rows, header, name, wanted, size)
 
 
-def _csv_chunks(  # noqa: PLR0913, PLR0917 - private continuation of csv_rows
+def _csv_chunks(  # noqa: PLR0913 - private continuation of csv_rows
     lines: IO[Any], rows: Iterator[list[str]], header: list[str], name: str, wanted: Sequence[str], size: int
 ) -> Iterator[pa.Table]:
     places = [header.index(column) for column in wanted]

@@ -41,7 +41,7 @@ def gather(  # noqa: PLR0913 - a report shows everything
     decision: Decision,
     version: RegisteredVersion,
     started: datetime,
-    stages: Mapping[str, tuple[datetime, datetime]],
+    stage_seconds: Mapping[str, float],
     cached: bool,
     pointer: str | None,
 ) -> RunFacts:
@@ -65,7 +65,7 @@ def gather(  # noqa: PLR0913 - a report shows everything
         code_version=__version__,
         versions={name: importlib.metadata.version(name) for name in LIBRARIES},
         started=started.isoformat(timespec="seconds"),
-        stage_seconds={name: (end - start).total_seconds() for name, (start, end) in stages.items()},
+        stage_seconds=dict(stage_seconds),
         notes=tuple(note for note in (*ingested.notes, *split.notes, _cut(prompt_fit), pointer) if note),
         cached=cached,
     )

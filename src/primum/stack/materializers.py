@@ -30,7 +30,7 @@ class ValueMaterializer(BaseMaterializer):
         with fileio.open(f"{self.uri}/value.json", "w") as file:
             file.write(data.model_dump_json())
 
-    def save_visualizations(self, data: Any) -> dict[str, Any]:  # noqa: ARG002
+    def save_visualizations(self, data: Any) -> dict[str, Any]:
         """Show nothing: predictions are rows of patients."""
         return {}
 

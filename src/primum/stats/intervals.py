@@ -111,7 +111,7 @@ def panel_intervals(
     return {name: _intervals(panel, coded, name, resamples, rng, alpha) for name in panel.systems}
 
 
-def _intervals(  # noqa: PLR0913, PLR0917
+def _intervals(  # noqa: PLR0913
     panel: Panel, coded: Coded, name: str, resamples: int, rng: np.random.Generator, alpha: float
 ) -> dict[str, MetricInterval]:
     design: dict[str, Any] = {"resamples": resamples, "rng": rng, "alpha": alpha}

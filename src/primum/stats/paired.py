@@ -116,7 +116,7 @@ class PatientTypes:
         )
 
 
-def patient_types(  # noqa: PLR0913, PLR0917 - three systems' codes and their grouping
+def patient_types(  # noqa: PLR0913 - three systems' codes and their grouping
     gold: Ints, pred_a: Ints, pred_b: Ints, patients: NDArray[Any], classes: int, stratify: bool = False
 ) -> PatientTypes:
     """Group patients into types; shapes (n,) each, codes as in `metrics.confusion`."""

@@ -80,7 +80,7 @@ def patients_for_auroc(prevalence: float, auroc: float, width: float, alpha: flo
     return high
 
 
-def patients_for_net_benefit(  # noqa: PLR0913, PLR0917 - the formula's terms
+def patients_for_net_benefit(  # noqa: PLR0913 - the formula's terms
     prevalence: float,
     sensitivity: float,
     specificity: float,

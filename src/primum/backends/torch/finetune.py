@@ -19,7 +19,8 @@ import numpy as np
 import torch
 from datasets import Dataset
 from peft import LoraConfig
-from transformers import TrainerCallback
+from transformers import PrinterCallback, TrainerCallback
+from transformers.trainer_callback import PrinterCallback
 from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
@@ -213,6 +214,8 @@ def _make_trainer(base: Base, inputs: training.TrainingInputs, out_dir: Path, wa
                 "model.recipe.target_modules: not linear layers of this base, or its lm_head; use all-linear"
             ) from None
         raise
+    trainer.remove_callback(PrinterCallback)  # progress goes through the callback we were given
+    trainer.remove_callback(PrinterCallback)  # progress is ours to show
     trainer.inputs, trainer.losses = inputs, watch.losses
     return trainer
 

@@ -187,7 +187,7 @@ def _predict(model: torch.nn.Module, prompts: Sequence[Sequence[int]], first: Se
     return predicted
 
 
-def _train_epochs(  # noqa: PLR0913, PLR0917 - one call, each argument named there
+def _train_epochs(  # noqa: PLR0913 - one call, each argument named there
     model: torch.nn.Module,
     prompts: Sequence[list[int]],
     answers: Sequence[list[int]],

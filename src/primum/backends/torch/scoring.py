@@ -17,6 +17,7 @@ import torch
 
 from primum.backends.base import GenerationLimits, Progress
 from primum.backends.torch.chat import Chat
+from primum.errors import BadInput
 
 _TOKENS_PER_BATCH = {"cpu": 2048, "cuda": 16384}
 
@@ -66,6 +67,7 @@ def score_tokens(
     A batch has the shape that its length bucket fixes (spare rows are filled up), so the kernels do the same
     work in the same order for a row whatever stands beside it, and its bits do not depend on it.
     """
+    _check_tree(model.config.get_text_config(), tree, max(map(len, prompts), default=0))
     result = np.full((len(prompts), len(tree.steps)), np.nan)
     done = 0
     for width, rows in _batches([len(p) for p in prompts], model.device.type):
@@ -76,6 +78,17 @@ def score_tokens(
         if progress:
             progress("scoring", done, len(prompts))
     return result
+
+
+def _check_tree(config: Any, tree: Tree, longest: int) -> None:
+    """Refuse a tree where the base's layers would not keep to its mask: recurrent ones, sliding windows."""
+    recurrent = set(getattr(config, "layer_types", None) or ()) - {"full_attention", "sliding_attention"}
+    window = getattr(config, "sliding_window", None)
+    if tree.tokens and (recurrent or (window and longest + max(tree.depth) > window)):
+        raise BadInput(
+            "prompt.verbalizers: this base cannot score answers of several tokens on prompts of this length; "
+            "choose words that its tokenizer keeps whole and that begin differently"
+        )
 
 
 def _labels(logits: torch.Tensor, tree: Tree) -> np.ndarray:

@@ -1,0 +1,202 @@
+"""The registry on a real ZenML store: stages, idempotence, overrides, rollback, altered bundles."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from primum import registry
+from primum.backends.base import Recipe
+from primum.backends.training import sha256
+from primum.bundle import Bundle, BundleCard, write_bundle
+from primum.errors import BadInput, Tampered
+from primum.ledger import Ledger
+from primum.prompts import RenderedFeature, Renderer
+from primum.records import (
+    Candidate,
+    CheckResult,
+    Decision,
+    Evidence,
+    Look,
+    Outcome,
+    RegisteredVersion,
+    TrainingLog,
+    Verdict,
+)
+from primum.stack.store import bootstrap
+from primum.workspace import Workspace
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory, project: Path) -> Workspace:
+    found = Workspace(project=project, home=tmp_path_factory.mktemp("registry"))
+    bootstrap(found)
+    return found
+
+
+def make_bundle(folder: Path, task: str, salt: float) -> Bundle:
+    source = folder / f"candidate-{salt}"
+    source.mkdir(parents=True)
+    save_file({"lora_A": np.full((2, 2), salt, dtype=np.float32)}, source / "adapter_model.safetensors")
+    (source / "adapter_config.json").write_text("{}")
+    digest = sha256(source / "adapter_model.safetensors")
+    entry = TrainingLog(epoch=1, train_loss=1, validation_macro_f1=0.9, validation_loss=1, seconds=1)
+    candidate = Candidate(
+        name="r8",
+        rank=8,
+        path=str(source),
+        adapter_sha256=digest,
+        best_epoch=1,
+        validation_macro_f1=0.9,
+        validation_loss=1,
+        log=(entry,),
+        train_seconds=1,
+        adapter_bytes=16,
+        trainable_parameters=4,
+    )
+    age = RenderedFeature(column="age", name="age", kind="number")
+    renderer = Renderer(
+        question="Ill?", numbers="raw", features=(age,), verbalizers={"no": "no", "yes": "yes"}
+    )
+    card = BundleCard(
+        task=task,
+        site="all",
+        base_id="base",
+        base_hash="0" * 64,
+        renderer=renderer,
+        labels=("no", "yes"),
+        positive="yes",
+        split_version="0.dir",
+        recipe=Recipe(),
+        rank=8,
+        seed=1,
+        adapter_sha256=digest,
+        code_version="0",
+        git_revision="none",
+    )
+    return write_bundle(candidate, card, folder / f"bundle-{salt}")
+
+
+def decide(workspace: Workspace, bundle: Bundle, outcome: Outcome, failed: str = "") -> Decision:
+    look = Look(holdout="0.dir", number=1, planned=4, alpha=0.0125, entry_hash="0")
+    checks = [CheckResult(name=failed, required=True, status="fail", reason="r")] if failed else []
+    evidence = Evidence(
+        task=bundle.card.task,
+        site="all",
+        candidate=bundle.sha256,
+        look=look,
+        checks=tuple(checks),
+        metrics={"adapter": {"macro_f1": 0.9}},
+        inputs={},
+    )
+    verdict = Verdict(outcome=outcome, reasons=("because",), evidence=evidence)
+    ledger = Ledger.open(workspace.ledger)
+    entry = ledger.record(
+        "decision",
+        task=bundle.card.task,
+        site="all",
+        payload={"verdict": verdict.model_dump(mode="json")},
+        now=NOW,
+    )
+    ledger.close()
+    return Decision(verdict=verdict, ledger_entry=entry)
+
+
+def register(
+    workspace: Workspace, tmp_path: Path, task: str, salt: float, outcome: Outcome
+) -> RegisteredVersion:
+    bundle = make_bundle(tmp_path, task, salt)
+    return registry.register(workspace, bundle, decide(workspace, bundle, outcome), NOW)
+
+
+def kinds(workspace: Workspace, task: str) -> list[str]:
+    ledger = Ledger.open(workspace.ledger)
+    found = [e.kind for e in ledger.entries(task=task)]
+    ledger.close()
+    return found
+
+
+def test_only_promote_reaches_production_and_the_first_one_is_the_anchor(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    held = register(workspace, tmp_path, "stages", 1, "HOLD")
+    rejected = register(workspace, tmp_path, "stages", 2, "REJECT")
+    assert (held.stage, rejected.stage, registry.champion("stages", "all")) == (None, None, None)
+    promoted = register(workspace, tmp_path, "stages", 3, "PROMOTE")
+    assert (promoted.stage, promoted.anchor, promoted.number) == ("production", True, 3)
+    second = register(workspace, tmp_path, "stages", 4, "PROMOTE")
+    by_number = {v.number: v for v in registry.versions("stages", "all")}
+    assert (second.stage, second.anchor) == ("production", False)
+    assert (by_number[3].stage, by_number[3].anchor) == ("archived", True)
+    assert kinds(workspace, "stages").count("promotion") == 2
+
+
+def test_registering_the_same_decision_again_changes_nothing(workspace: Workspace, tmp_path: Path) -> None:
+    bundle = make_bundle(tmp_path, "twice", 1)
+    decision = decide(workspace, bundle, "PROMOTE")
+    first = registry.register(workspace, bundle, decision, NOW)
+    before = kinds(workspace, "twice")
+    assert registry.register(workspace, bundle, decision, NOW) == first
+    assert kinds(workspace, "twice") == before
+    assert len(registry.versions("twice")) == 1
+
+
+def test_rollback_goes_to_the_version_before_and_is_written_down(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    register(workspace, tmp_path, "back", 1, "PROMOTE")
+    with pytest.raises(BadInput, match="no earlier production version"):
+        registry.rollback(workspace, "back", "all", NOW)
+    register(workspace, tmp_path, "back", 2, "PROMOTE")
+    held = register(workspace, tmp_path, "back", 3, "HOLD")
+    assert registry.rollback(workspace, "back", "all", NOW).number == 1
+    champion = registry.champion("back", "all")
+    assert champion is not None
+    assert champion.number == 1
+    with pytest.raises(BadInput, match="was never in production"):
+        registry.rollback(workspace, "back", "all", NOW, to=held.number)
+    assert kinds(workspace, "back")[-1] == "rollback"
+
+
+def test_an_override_is_for_a_hold_only_and_names_who_and_why(workspace: Workspace, tmp_path: Path) -> None:
+    held = register(workspace, tmp_path, "over", 1, "HOLD")
+    rejected = register(workspace, tmp_path, "over", 2, "REJECT")
+    with pytest.raises(BadInput, match="only a HOLD can be overridden"):
+        registry.promote(workspace, held, NOW)
+    with pytest.raises(BadInput, match="its verdict is REJECT"):
+        registry.promote(workspace, rejected, NOW, override=True, by="A", why="b")
+    with pytest.raises(BadInput, match="--by NAME and --why TEXT"):
+        registry.promote(workspace, held, NOW, override=True, by=" ", why="b")
+    assert registry.champion("over", "all") is None
+    done = registry.promote(workspace, held, NOW, override=True, by="Dr A", why="no other model")
+    assert done.stage == "production"
+    assert kinds(workspace, "over")[-1] == "override"
+
+
+@pytest.mark.parametrize("check", ["leakage", "parsed"])
+def test_a_failed_leakage_or_parsed_check_is_never_overridden(
+    workspace: Workspace, tmp_path: Path, check: str
+) -> None:
+    bundle = make_bundle(tmp_path, f"never-{check}", 1)
+    held = registry.register(workspace, bundle, decide(workspace, bundle, "HOLD", failed=check), NOW)
+    with pytest.raises(BadInput, match=f"the {check} check failed"):
+        registry.promote(workspace, held, NOW, override=True, by="A", why="b")
+
+
+def test_an_altered_bundle_cannot_be_promoted(workspace: Workspace, tmp_path: Path) -> None:
+    held = register(workspace, tmp_path, "altered", 7, "HOLD")
+    (workspace.bundles / held.bundle_sha256 / "adapter_config.json").write_text('{"r": 1}')
+    with pytest.raises(Tampered, match="refused"):
+        registry.promote(workspace, held, NOW, override=True, by="A", why="b")
+    assert registry.champion("altered", "all") is None
+
+
+def test_an_unknown_version_names_the_known_ones(workspace: Workspace) -> None:
+    with pytest.raises(BadInput, match="known: none yet"):
+        registry.version("nothing", "all", 1)
