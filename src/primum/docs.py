@@ -15,7 +15,7 @@ from primum.config import DEFAULTS, SECTIONS, RunConfig
 HEAD = """\
 # Configuration reference
 
-Generated from `src/primum/config.py` by `make docs`; do not edit.
+Generated from `src/primum/config/` by `make docs`; do not edit.
 
 A run is a **task**, a **model**, a **gate** and a **stack**. Each is a name - the file of that name under
 `configs/` - or a mapping; files hold differences from the defaults below only. `python run.py --pipeline finetune

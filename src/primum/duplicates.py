@@ -76,7 +76,7 @@ def duplicate_groups(records: pd.DataFrame, task: TaskConfig) -> np.ndarray:
         codes, texts = pd.factorize(frame[column], use_na_sentinel=False)
         owner = np.arange(len(texts))
         for left, right in near_duplicates(list(texts), task, owner):
-            owner[:] = components(len(texts), [(left, right), (np.arange(len(texts)), owner)])
+            owner[:] = components(len(texts), [(left, right), same_key(owner)])
         empty = (frame[column] == "").to_numpy()
         edges.append(same_key(np.where(empty, len(texts) + np.arange(n), owner[codes])))
     return components(n, edges)

@@ -89,7 +89,7 @@ def tree_hash(files: Mapping[str, str]) -> str:
 def folder_hash(folder: Path) -> str | None:
     """The hash of a folder as it stands on disk; None where there is none."""
     try:
-        return treefolder_hash(digests(folder))
+        return tree_hash(digests(folder))
     except OSError:
         return None
 

@@ -6,6 +6,7 @@ The only caller of DVC, which runs inside this process and is imported late. Wha
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import logging
 import os
@@ -88,7 +89,11 @@ def store_split(  # noqa: PLR0913 - what a split is made of
             if not pointed(root, task.name) == version.dvc_hash == folder_hash(folder):
                 need_room(root, 2 * version.size)  # DVC's cache, and a remote on the same disk
                 _publish(repo, draft, folder, version.dvc_hash)
-        _push(repo, stack, version)
+        try:
+            _copy(repo, stack, [version.dvc_hash], push=True)
+        except Unavailable as error:
+            kept = f"the split is kept in {version.path} ({version.dvc_hash}) and training did not start"
+            raise Unavailable(f"{error}; {kept}; mend the remote and run again") from None
     return version
 
 
@@ -165,19 +170,17 @@ def _take_lock(repo: Any, held: ExitStack) -> None:
     from dvc.lock import LockError
     from dvc.repo import lock_repo
 
+    who = f"another process holds DVC's lock of {repo.root_dir}"
     deadline = time.monotonic() + LOCK_SECONDS
-    told = False
-    while True:
+    for attempt in itertools.count():
         try:
             held.enter_context(lock_repo(repo))  # DVC itself tries for three seconds
             return
         except LockError:
-            who = f"another process holds DVC's lock of {repo.root_dir}"
             if time.monotonic() > deadline:
                 raise Unavailable(f"{who} for {LOCK_SECONDS:.0f} s now; let it end and run again") from None
-        if not told:
+        if attempt == 0:
             say(f"{who}; waiting for at most {LOCK_SECONDS:.0f} s")
-            told = True
 
 
 def _overrides(root: Path, stack: StackConfig) -> dict[str, Any]:
@@ -185,14 +188,13 @@ def _overrides(root: Path, stack: StackConfig) -> dict[str, Any]:
     in_git = any((folder / ".git").exists() for folder in (root, *root.parents))
     core: dict[str, Any] = {"analytics": False, "autostage": False, "no_scm": not in_git}
     core["site_cache_dir"] = os.environ.get("DVC_SITE_CACHE_DIR", str(root / ".dvc" / "tmp" / "site"))
-    remote: dict[str, Any] = {}
+    remote: dict[str, Any] = {"endpointurl": stack.dvc_endpoint_url} if stack.dvc_endpoint_url else {}
     url = stack.dvc_remote_url
-    if url is not None:
-        remote["url"] = url if "://" in url else str((root / url).resolve())
-        if url.startswith("s3://"):
-            remote |= {"connect_timeout": ANSWER_SECONDS, "read_timeout": 60}
-    if stack.dvc_endpoint_url is not None:
-        remote["endpointurl"] = stack.dvc_endpoint_url
+    if url and "://" not in url:
+        remote["url"] = str((root / url).resolve())
+    elif url:
+        timeouts = {"connect_timeout": ANSWER_SECONDS, "read_timeout": 60} if url.startswith("s3:") else {}
+        remote |= {"url": url, **timeouts}
     return {"core": core, "remote": {stack.dvc_remote: remote} if remote else {}}
 
 
@@ -208,6 +210,7 @@ def _publish(repo: Any, draft: Path, folder: Path, dvc_hash: str) -> None:
     """Swap the draft in and `dvc add` it; on any failure the folder and its pointer are as they were."""
     pointer, old = folder.with_name(f"{folder.name}.dvc"), draft.with_name(f"{draft.name}.old")
     before = pointer.read_bytes() if pointer.exists() else None
+    shutil.rmtree(old, ignore_errors=True)  # what a killed process left; DVC's cache has it
     try:
         if folder.exists():
             folder.replace(old)
@@ -224,20 +227,6 @@ def _publish(repo: Any, draft: Path, folder: Path, dvc_hash: str) -> None:
             old.replace(folder)
         raise
     shutil.rmtree(old, ignore_errors=True)
-
-
-def _push(repo: Any, stack: StackConfig, version: SplitVersion) -> None:
-    kept = f"the split is kept in {version.path} ({version.dvc_hash}) and training did not start"
-    try:
-        _copy(repo, stack, [version.dvc_hash], push=True)
-    except Unavailable as error:
-        raise Unavailable(f"{error}; {kept}; mend the remote and run again") from None
-
-
-def _fetch(repo: Any, stack: StackConfig, dvc_hash: str) -> None:
-    _copy(repo, stack, [dvc_hash], push=False)
-    listed = json.loads(_checked(repo, dvc_hash).read_bytes())
-    _copy(repo, stack, [entry["md5"] for entry in listed], push=False)
 
 
 def _copy(repo: Any, stack: StackConfig, names: list[str], *, push: bool) -> None:
@@ -283,12 +272,13 @@ def _stored(repo: Any, stack: StackConfig, dvc_hash: str) -> Mapping[str, Path]:
         problem = "was altered in DVC's cache (the altered file is removed)"
     _known_remote(repo, stack)
     try:
-        _fetch(repo, stack, dvc_hash)
+        _copy(repo, stack, [dvc_hash], push=False)
+        listed = json.loads(_checked(repo, dvc_hash).read_bytes())
+        _copy(repo, stack, [entry["md5"] for entry in listed], push=False)
         return _cached(repo, dvc_hash)
-    except FileNotFoundError:
-        raise Unavailable(f"split {dvc_hash} {problem}, and remote '{stack.dvc_remote}' lacks it") from None
-    except Unavailable as error:
-        raise Unavailable(f"split {dvc_hash} {problem}, and {error}") from None
+    except (FileNotFoundError, Unavailable) as error:
+        why = str(error) if isinstance(error, Unavailable) else f"remote '{stack.dvc_remote}' lacks it"
+        raise Unavailable(f"split {dvc_hash} {problem}, and {why}") from None
 
 
 def _cached(repo: Any, dvc_hash: str) -> Mapping[str, Path]:

@@ -157,5 +157,5 @@ def test_progress_is_told(backend: Backend, parts: Parts, train: Train, tmp_path
     seen.clear()
     short = RECIPE.model_copy(update={"epochs": 1})
     train(tmp_path / "r", recipe=short, progress=lambda *call: seen.append(call))
-    assert seen[-1][0].startswith("epoch")
+    assert seen[-1][0] == "epoch 1 of 1"
     assert seen[-1][1] == seen[-1][2]

@@ -18,7 +18,7 @@ import torch
 from conftest import LABELS, RECIPE
 
 from primum.backends import open_backend, training
-from primum.backends.base import Backend
+from primum.backends.base import Backend, GenerationLimits
 from primum.backends.torch.scoring import build_tree, score_tokens
 from primum.bundle import BundleCard, write_bundle
 from primum.config import ModelConfig, StackConfig
@@ -226,7 +226,7 @@ base, out, data, stop = sys.argv[1:]
 rows = [Example(**r) for r in json.loads(Path(data).read_text())]
 
 def progress(what, done, total):
-    if done == int(stop):
+    if (what, done) == ("epoch 3 of 3", int(stop)):
         os.kill(os.getpid(), signal.SIGKILL)
 
 open_backend(ModelConfig(name="tiny", source=base), StackConfig(threads=1), Path("/")).finetune(
@@ -241,7 +241,7 @@ def interrupted(base_folder: Path, parts: Parts, tmp_path_factory: pytest.TempPa
     folder = tmp_path_factory.mktemp("killed")
     data = folder / "data.json"
     data.write_text(json.dumps([e.model_dump() for e in (*parts[0], *parts[1])]))
-    command = [sys.executable, "-c", KILLED, str(base_folder), str(folder / "r"), str(data), "12"]
+    command = [sys.executable, "-c", KILLED, str(base_folder), str(folder / "r"), str(data), "2"]
     process = subprocess.run(
         command,
         env={**os.environ, "RECIPE": RECIPE.model_dump_json()},
@@ -321,7 +321,7 @@ def test_checkpoints_of_other_inputs_are_not_continued(
     torch_backend: Backend, parts: Parts, interrupted: Path, tmp_path: Path
 ) -> None:
     shutil.copytree(interrupted, tmp_path / "r")
-    seen: list[int] = []
+    seen: list[tuple[str, int]] = []
     torch_backend.finetune(
         *parts,
         labels=LABELS,
@@ -329,9 +329,9 @@ def test_checkpoints_of_other_inputs_are_not_continued(
         rank=4,
         seed=7,
         out_dir=tmp_path / "r",
-        progress=lambda what, done, total: seen.append(done),
+        progress=lambda what, done, total: seen.append((what, done)),
     )
-    assert seen[0] == 1
+    assert seen[0] == ("epoch 1 of 3", 1)
 
 
 def test_patience_stops_early_and_a_resumed_call_stops_at_the_same_place(
@@ -384,6 +384,20 @@ def test_a_loss_that_is_not_finite_stops_and_says_where(
     calls, bad_step = 0, 2
     with pytest.raises(PrimumError, match="step 2"):
         torch_backend.finetune(*parts, out_dir=tmp_path / "b", **arguments)
+
+
+def test_no_training_is_reported_to_anyone(
+    torch_backend: Backend, parts: Parts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from huggingface_hub import constants
+    from trl.trainer import base_trainer
+
+    sent: list[object] = []
+    monkeypatch.setattr(base_trainer, "send_telemetry", lambda *a, **k: sent.append(a))
+    recipe = RECIPE.model_copy(update={"epochs": 1})
+    torch_backend.finetune(*parts, labels=LABELS, recipe=recipe, rank=2, seed=1, out_dir=tmp_path / "r")
+    assert not sent
+    assert constants.HF_HUB_DISABLE_TELEMETRY
 
 
 def test_training_leaves_the_process_as_it_was(torch_backend: Backend, parts: Parts, tmp_path: Path) -> None:
@@ -443,6 +457,19 @@ def test_the_base_hash_knows_content_and_nothing_else(base_folder: Path, tmp_pat
     assert _open("moved", tmp_path).base_hash == first
     (tmp_path / "moved" / "chat_template.jinja").write_text(tiny_base.TEMPLATE + " ")
     assert _open("moved", tmp_path).base_hash != first
+
+
+def test_an_adapter_of_another_shape_is_bad_input(
+    torch_backend: Backend, torch_candidate: Candidate, tmp_path: Path
+) -> None:
+    wide = _open(str(tiny_base.build(tmp_path / "wide", hidden=64)), tmp_path)
+    with pytest.raises(BadInput, match="does not load on 'wide'"):
+        wide.with_adapter(Path(torch_candidate.path))
+
+
+def test_a_prompt_that_leaves_no_room_for_an_answer_is_bad_input(torch_backend: Backend) -> None:
+    with pytest.raises(BadInput, match="no room for an answer in 512 tokens"):
+        torch_backend.generate(["short"], GenerationLimits(max_new_tokens=512))
 
 
 def test_wrong_target_modules_and_verbalizers_are_bad_input(

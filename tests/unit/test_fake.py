@@ -25,7 +25,7 @@ def rows(n: int, seed: int) -> list[Example]:
     return [
         Example(
             record_id=str(i),
-            prompt=f"Ill?\nage: {'-+'[x[0] > 0]}{i % 90:02d}; mass: {'-+'[x[1] > 0]}07\nAnswer well or ill.",
+            prompt=f"Ill?\nage: {x[0] * 9:+03.0f}; mass: {x[1] * 9:+03.0f}\nAnswer well or ill.",
             answer="ill" if x[0] > 0 else "well",
         )
         for i, x in enumerate(rng.normal(size=(n, 2)))

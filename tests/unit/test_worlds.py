@@ -8,8 +8,15 @@ from itertools import islice
 import numpy as np
 import pytest
 
-from primum.pretraining.lexicon import BINARY_ANSWERS, CATEGORY_VALUES, MODIFIERS, NOUNS, feature_names
-from primum.pretraining.questions import ask
+from primum.pretraining.lexicon import (
+    BINARY_ANSWERS,
+    CATEGORY_VALUES,
+    MODIFIERS,
+    NOUNS,
+    answer_pair,
+    feature_names,
+)
+from primum.pretraining.questions import OPEN, ask
 from primum.pretraining.tables import Record, draw_columns
 from primum.pretraining.tokenizer import SPECIAL_TOKENS, train_tokenizer
 from primum.pretraining.worlds import Conversation, Worlds
@@ -40,7 +47,7 @@ def test_every_kind_occurs_and_closed_answers_are_allowed_ones(conversations: li
     assert {c.kind for c in conversations} == {"recited", "stated", "lasting", "in_context"}
     for turn in (turn for c in conversations for turn in c.turns):
         assert turn.message.endswith(f"Answer {' or '.join(turn.answers)}.")
-        assert turn.answer in turn.answers or turn.answers == ("as recorded",)
+        assert turn.answer in turn.answers or turn.answers == OPEN
 
 
 def test_messages_have_the_form_that_the_renderer_writes(conversations: list[Conversation]) -> None:
@@ -91,18 +98,19 @@ def test_stated_answers_follow_from_the_record() -> None:
         for _ in range(8):
             asked = ask(rng, record)
             text = dict(record.pairs())
-            if asked.question.startswith("What is "):
+            if asked.question == "What is the mean of all?":
+                assert asked.answer == write_standardised(float(np.mean(list(_values(record).values()))))
+            elif asked.question.startswith("What is "):
                 assert asked.answer == text[asked.question[len("What is ") : -1]]
             elif asked.question.startswith("How many"):
                 missing = list(text.values()).count(NOT_RECORDED)
                 assert asked.answer == ("none", "one", "two", "more")[min(missing, 3)]
-            elif asked.question.startswith("Is the sum of all"):
-                positive = sum(_values(record).values()) > 0
-                assert asked.answer == asked.answers[int(positive)]
+            elif asked.question == "Is the sum of all positive?":
+                assert asked.answer == ("yes" if sum(_values(record).values()) > 0 else "no")
             elif (truth := _truth(asked.question, record)) is not None:
                 assert asked.answer == truth, asked.question
                 checked += 1
-    assert checked > 400
+    assert checked > 300
 
 
 def test_written_numbers_are_standardised_and_correlated() -> None:
@@ -131,13 +139,20 @@ def test_a_recited_record_comes_back_with_the_same_values(conversations: list[Co
             )
 
 
-def test_no_word_means_a_high_value(conversations: list[Conversation]) -> None:
-    """Which of two opposite answers goes with a high sum is open, but for no and yes."""
-    high = [t.message for c in conversations for t in c.turns if t.message.startswith("Is the sum of all")]
-    asked = {message.split("?")[0].rsplit(" ", 1)[1] for message in high}
-    assert asked & {"negative", "benign", "low", "absent"}
-    assert asked & {"positive", "malignant", "high", "present"}
-    assert "no" not in asked
+def test_no_word_but_yes_means_a_high_value() -> None:
+    rng = np.random.default_rng(0)
+    second = [answer_pair(rng)[1] for _ in range(400)]
+    assert {"benign", "malignant", "low", "high", "alive", "dead"} <= set(second)
+    assert "no" not in second
+
+
+def test_the_score_of_a_condition_is_standardised() -> None:
+    worlds = Worlds.from_seed(2, 4)
+    columns, rule = worlds.columns[0], worlds.rules[0][0]
+    rng = np.random.default_rng(0)
+    scores = [rule.score(columns, columns.record(rng)) for _ in range(600)]
+    assert abs(np.mean(scores)) < 0.3
+    assert 0.7 < np.std(scores) < 1.4
 
 
 def test_lasting_conditions_keep_their_rule_and_their_prevalence() -> None:

@@ -137,12 +137,12 @@ class FakeBackend:
                 )
             )
             if progress:
-                progress("epoch", len(log), inputs.recipe.epochs)
+                progress(f"epoch {len(log)} of {inputs.recipe.epochs}", len(gold), len(gold))
         best = history[training.best_epoch(log).epoch - 1]
         weights_file = out_dir / training.CHECKPOINTS / training.ADAPTER_WEIGHTS
         save_file({_WEIGHTS: best}, weights_file)
         config = {"peft_type": "FAKE", "r": inputs.rank, "base_model_name_or_path": self.base_id}
-        return training.finish(out_dir, inputs, log, weights=weights_file, config=config, trainable=best.size)
+        return training.finish(out_dir, inputs, log, weights=weights_file, config=config)
 
     def _logits(self, prompt: str, labels: Sequence[str]) -> np.ndarray:
         if len(prompt.split()) > _CONTEXT:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import shutil
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ from typing import TypeVar
 
 import numpy as np
 from pydantic import ValidationError
+from safetensors import safe_open
 
 from primum.backends.base import Recipe
 from primum.errors import BadInput
@@ -226,14 +228,13 @@ def prune(out_dir: Path) -> None:
                 shutil.rmtree(folder)
 
 
-def finish(  # noqa: PLR0913
+def finish(
     out_dir: Path,
     inputs: TrainingInputs,
     log: Sequence[TrainingLog],
     *,
     weights: Path,
     config: dict[str, object],
-    trainable: int,
 ) -> Candidate:
     """Put the best epoch's adapter into `out_dir`, say so in candidate.json (last), drop the checkpoints."""
     best = best_epoch(log)
@@ -252,12 +253,17 @@ def finish(  # noqa: PLR0913
         log=tuple(log),
         train_seconds=sum(entry.seconds for entry in log),
         adapter_bytes=(out_dir / ADAPTER_WEIGHTS).stat().st_size,
-        trainable_parameters=trainable,
+        trainable_parameters=_parameters(out_dir / ADAPTER_WEIGHTS),
     )
     done = _Finished(inputs=inputs.content_hash(), candidate=candidate)
     write_atomically(out_dir / _CANDIDATE, done.model_dump_json(indent=2) + "\n")
     shutil.rmtree(out_dir / CHECKPOINTS, ignore_errors=True)
     return candidate
+
+
+def _parameters(weights: Path) -> int:
+    with safe_open(weights, framework="numpy") as tensors:
+        return sum(math.prod(tensors.get_slice(name).get_shape()) for name in tensors.keys())  # noqa: SIM118
 
 
 def sha256(path: Path) -> str:

@@ -12,6 +12,8 @@ from primum.pretraining.tables import Record
 from primum.prompts import write_standardised
 
 NO_YES = ("no", "yes")
+OPEN = ("a value",)
+"""What the message allows where the answer is a value of its own."""
 
 
 class Asked(NamedTuple):
@@ -25,10 +27,10 @@ class Asked(NamedTuple):
 def ask(rng: np.random.Generator, record: Record, hardness: float = 1.0) -> Asked:
     """A random question about the record; one that the record cannot answer gives way to another.
 
-    Below full hardness more of the questions are about a single value.
+    Below full hardness more of the questions are simple sums and single values.
     """
     while True:
-        asked = pick(rng, _QUESTIONS if rng.random() < hardness else _SINGLE)(rng, record)
+        asked = pick(rng, _QUESTIONS if rng.random() < hardness else _EASY)(rng, record)
         if asked is not None:
             return asked
 
@@ -88,8 +90,15 @@ def _overall(rng: np.random.Generator, record: Record) -> Asked | None:
     total = round(float(record.values[columns].sum()), 1)
     if len(columns) < 2 or total == 0:
         return None
-    no, yes = answer_pair(rng)
-    return Asked(f"Is the sum of all {yes}?", (no, yes), yes if total > 0 else no)
+    return _yes_no("Is the sum of all positive?", total > 0)
+
+
+def _mean(rng: np.random.Generator, record: Record) -> Asked | None:
+    """What is the mean of all values?"""
+    columns = _numbers(record)
+    if not len(columns):
+        return None
+    return Asked("What is the mean of all?", OPEN, write_standardised(float(record.values[columns].mean())))
 
 
 def _larger(rng: np.random.Generator, record: Record) -> Asked | None:
@@ -120,7 +129,7 @@ def _both(rng: np.random.Generator, record: Record) -> Asked | None:
 def _read(rng: np.random.Generator, record: Record) -> Asked | None:
     """What is x?"""
     j = int(rng.integers(len(record.names)))
-    return Asked(f"What is {record.names[j]}?", ("as recorded",), record.text(j))
+    return Asked(f"What is {record.names[j]}?", OPEN, record.text(j))
 
 
 def _recorded(rng: np.random.Generator, record: Record) -> Asked | None:
@@ -153,14 +162,15 @@ def _category(rng: np.random.Generator, record: Record) -> Asked | None:
 
 
 Question = Callable[[np.random.Generator, Record], Asked | None]
-_SINGLE: tuple[Question, ...] = (_read, _read, _threshold, _threshold, _category)
+_EASY: tuple[Question, ...] = (_overall, _overall, _mean, _mean, _read, _threshold)
 _QUESTIONS: tuple[Question, ...] = (
-    *(_threshold,) * 4,
-    *(_weighted_sum,) * 4,
     *(_overall,) * 3,
+    *(_mean,) * 4,
+    *(_threshold,) * 4,
+    *(_weighted_sum,) * 3,
+    *(_read,) * 3,
     _larger,
     _both,
-    *(_read,) * 2,
     _recorded,
     _count_missing,
     *(_category,) * 2,

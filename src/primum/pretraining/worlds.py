@@ -12,7 +12,7 @@ the functions that fine-tuning uses (`render_message`, `write_standardised`), in
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from typing import Literal, NamedTuple
 
@@ -20,14 +20,14 @@ import numpy as np
 
 from primum.pretraining import lexicon
 from primum.pretraining.lexicon import pick
-from primum.pretraining.questions import Asked, ask
+from primum.pretraining.questions import OPEN, Asked, ask
 from primum.pretraining.tables import Columns, Record, draw_columns
-from primum.prompts import render_message
+from primum.prompts import render_message, write_standardised
 
 Kind = Literal["recited", "stated", "lasting", "in_context"]
-SHARES: dict[Kind, float] = {"recited": 0.1, "stated": 0.37, "lasting": 0.45, "in_context": 0.08}
-EARLY_RECITED = 0.3
-"""Share of recited conversations at the very start: looking a value up is what all the rest builds on."""
+SHARES: dict[Kind, float] = {"stated": 0.4, "lasting": 0.5, "in_context": 0.05, "recited": 0.05}
+EARLY_STATED = 0.9
+"""Share of stated conversations at the very start: reading numbers is what all the rest builds on."""
 REFERENCE_RECORDS = 256
 
 
@@ -61,13 +61,21 @@ class Rule:
     noise: float
     cuts: np.ndarray
     """(classes - 1,) ascending"""
+    scale: tuple[float, float]
+    """Mean and standard deviation of the score."""
     answers: tuple[str, ...]
     question: str
+    score_question: str
 
     def label(self, columns: Columns, record: Record, rng: np.random.Generator) -> str:
         """The class of a record; missing values count as average."""
-        score = float(self._scores(columns, record.values[None])[0]) + self.noise * rng.standard_normal()
-        return self.answers[int(np.searchsorted(self.cuts, score))]
+        noisy = self.score(columns, record) + self.noise * rng.standard_normal()
+        return self.answers[int(np.searchsorted(self.cuts, noisy))]
+
+    def score(self, columns: Columns, record: Record) -> float:
+        """The standardised score of a record, without noise."""
+        mean, sd = self.scale
+        return (float(self._scores(columns, record.values[None])[0]) - mean) / sd
 
     def _scores(self, columns: Columns, values: np.ndarray) -> np.ndarray:
         effects = columns.effects(values, self.category_effects)
@@ -75,8 +83,9 @@ class Rule:
         return effects @ self.weights + self.interaction * effects[:, a] * effects[:, b]
 
 
-def draw_rule(rng: np.random.Generator, columns: Columns, question: str, answers: tuple[str, ...]) -> Rule:
+def draw_rule(rng: np.random.Generator, columns: Columns) -> Rule:
     """A threshold, sparse or dense linear rule, at times with an interaction; prevalence .25 to .75."""
+    question, score_question, answers = _hidden_question(rng)
     width = len(columns.names)
     relevant = min(width, int(pick(rng, (1, 2, 3, 4, 6, 10, width))))
     weights = np.zeros(width)
@@ -92,13 +101,16 @@ def draw_rule(rng: np.random.Generator, columns: Columns, question: str, answers
         interaction=float(rng.uniform(-1, 1)) if relevant > 1 and rng.random() < 0.25 else 0.0,
         noise=float(pick(rng, (0.0, 0.1, 0.3))),
         cuts=np.zeros(len(answers) - 1),
+        scale=(0.0, 1.0),
         answers=answers,
         question=question,
+        score_question=score_question,
     )
     scores = rule._scores(columns, columns.draw(rng, REFERENCE_RECORDS))
     classes = len(answers)
     shares = rng.uniform(0.25, 0.75, 1) if classes == 2 else np.arange(1, classes) / classes
-    return Rule(**{**rule.__dict__, "cuts": np.quantile(scores, shares)})
+    mean, sd = float(scores.mean()), max(float(scores.std()), 1e-6)
+    return replace(rule, scale=(mean, sd), cuts=np.quantile((scores - mean) / sd, shares))
 
 
 @dataclass(frozen=True)
@@ -116,15 +128,13 @@ class Worlds:
         for _ in range(max(1, conditions // per_form)):
             form = draw_columns(rng, int(rng.integers(6, 33)))
             forms.append(form)
-            rules.append(
-                tuple(draw_rule(rng, form, *_hidden_question(rng)) for _ in range(min(per_form, conditions)))
-            )
+            rules.append(tuple(draw_rule(rng, form) for _ in range(min(per_form, conditions))))
         return cls(tuple(forms), tuple(rules))
 
     def conversation(self, rng: np.random.Generator, hardness: float = 1.0) -> Conversation:
         """One conversation; `hardness` (0 to 1) raises the number of columns from 4 to 32."""
-        recite = rng.random() < EARLY_RECITED * (1 - hardness)
-        kind = "recited" if recite else pick(rng, _KINDS)
+        early = rng.random() < EARLY_STATED * (1 - hardness)
+        kind: Kind = "stated" if early else pick(rng, _KINDS)
         if kind == "recited":
             return _recited(rng, hardness)
         if kind == "lasting":
@@ -139,7 +149,7 @@ class Worlds:
         """
         rng = np.random.default_rng([seed, 2])
         for i in count():
-            yield self.conversation(rng, hardness=min(1.0, 0.1 + i / ramp))
+            yield self.conversation(rng, hardness=min(1.0, 0.05 + i / ramp))
 
 
 _KINDS: tuple[Kind, ...] = tuple(kind for kind, share in SHARES.items() for _ in range(round(share * 100)))
@@ -161,7 +171,7 @@ def _stated(rng: np.random.Generator, hardness: float) -> Conversation:
     for _ in range(int(pick(rng, (1, 1, 2)))):
         record = columns.record(rng)
         turns.append(_turn(ask(rng, record, hardness), record))
-        turns += [_turn(ask(rng, record, hardness)) for _ in range(int(pick(rng, (0, 0, 2, 4))))]
+        turns += [_turn(ask(rng, record, hardness)) for _ in range(int(pick(rng, (0, 0, 0, 2))))]
     return Conversation("stated", tuple(turns))
 
 
@@ -171,17 +181,26 @@ def _lasting(rng: np.random.Generator, columns: Columns, rules: tuple[Rule, ...]
     shown = record.shuffled(rng) if rng.random() < 0.3 else record
     turns: list[Turn] = []
     for i in rng.permutation(len(rules)):
-        asked = Asked(rules[i].question, rules[i].answers, rules[i].label(columns, record, rng))
+        asked = _hidden(rng, rules[i], columns, record, score=rng.random() < 0.5)
         turns.append(_turn(asked, None if turns else shown))
     return Conversation("lasting", tuple(turns))
 
 
 def _in_context(rng: np.random.Generator, hardness: float) -> Conversation:
     columns = draw_columns(rng, int(rng.integers(1, 3 + round(4 * hardness))))
-    rule = draw_rule(rng, columns, *_hidden_question(rng))
+    rule = draw_rule(rng, columns)
     records = (columns.record(rng) for _ in range(int(rng.integers(4, 13))))
-    turns = (_turn(Asked(rule.question, rule.answers, rule.label(columns, r, rng)), r) for r in records)
+    turns = (_turn(_hidden(rng, rule, columns, r), r) for r in records)
     return Conversation("in_context", tuple(turns))
+
+
+def _hidden(
+    rng: np.random.Generator, rule: Rule, columns: Columns, record: Record, score: bool = False
+) -> Asked:
+    """The class of the record, or its score as a number: a denser lesson on the same rule."""
+    if score:
+        return Asked(rule.score_question, OPEN, write_standardised(rule.score(columns, record)))
+    return Asked(rule.question, rule.answers, rule.label(columns, record, rng))
 
 
 def _turn(asked: Asked, record: Record | None = None) -> Turn:
@@ -195,10 +214,12 @@ def _count(rng: np.random.Generator, hardness: float) -> int:
     return int(rng.integers(2, max(4, round(top * hardness)) + 1))
 
 
-def _hidden_question(rng: np.random.Generator) -> tuple[str, tuple[str, ...]]:
+def _hidden_question(rng: np.random.Generator) -> tuple[str, str, tuple[str, ...]]:
+    """Question after the class, question after the score, and the classes."""
     name, subject = lexicon.made_up(rng), pick(rng, lexicon.SUBJECTS)
+    score = f"What is the {name} score of the {subject}?"
     if rng.random() < 0.15:
-        return f"How is the {name} of the {subject}?", pick(rng, lexicon.ORDERED_ANSWERS)
+        return f"How is the {name} of the {subject}?", score, pick(rng, lexicon.ORDERED_ANSWERS)
     answers = lexicon.answer_pair(rng)
     if rng.random() < 0.15:
         answers = (lexicon.made_up(rng), lexicon.made_up(rng))
@@ -208,4 +229,4 @@ def _hidden_question(rng: np.random.Generator) -> tuple[str, tuple[str, ...]]:
         f"Is the {subject} {answers[1]} after {name}?",
         f"Will {name} of the {subject} be {answers[1]} or {answers[0]}?",
     )
-    return pick(rng, questions), answers
+    return pick(rng, questions), score, answers

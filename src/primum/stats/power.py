@@ -129,7 +129,7 @@ def wilson(successes: float, n: int, alpha: float = 0.05) -> tuple[float, float]
     share = successes / n
     centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
     half = z * math.sqrt(share * (1 - share) / n + z**2 / (4 * n**2)) / (1 + z**2 / n)
-    return max(0.0, centre - half), min(1.0, centre + half)
+    return 0.0 if successes == 0 else max(0.0, centre - half), min(1.0, centre + half)
 
 
 def paired_sample_size(discordance: float, effect: float, alpha: float, power: float) -> int:

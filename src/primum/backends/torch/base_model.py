@@ -8,6 +8,7 @@ import hashlib
 import itertools
 import os
 import re
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,8 @@ _TOKENIZER = (
     "merges.txt",
     "chat_template*",
 )
+# peft still asks transformers by the old name; users can do nothing about it.
+warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated", category=FutureWarning)
 _FILES = ("*.safetensors", "config.json", *_TOKENIZER)
 
 

@@ -18,8 +18,8 @@ OTHER, VALUE, ANSWER, PADDING = range(4)
 """What a token belongs to."""
 POOL = 1024
 """Conversations that are sorted by length together, so that a batch holds hardly any padding."""
-MEAN_TOKENS = 180
-"""Of a conversation, about: how many conversations the ramp takes."""
+MEAN_TOKENS = 90
+"""Of a conversation within the ramp, about."""
 
 
 class Encoded(NamedTuple):
@@ -57,7 +57,8 @@ def value_tokens(tokenizer: PreTrainedTokenizerBase) -> set[int]:
     """The tokens that a written number consists of: a sign after a name, or a digit."""
     texts = (f"x: {sign}00" for sign in "+-")
     signs = {tokenizer(text, add_special_tokens=False)["input_ids"][-3] for text in texts}
-    return signs | {tokenizer.convert_tokens_to_ids(digit) for digit in "0123456789"}
+    digits = (tokenizer(digit, add_special_tokens=False)["input_ids"][-1] for digit in "0123456789")
+    return signs | set(digits)
 
 
 def _pieces(turn: Turn) -> tuple[str, str]:

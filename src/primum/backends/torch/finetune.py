@@ -6,6 +6,7 @@ validation part is scored after every epoch through the very function that score
 
 from __future__ import annotations
 
+import json
 import logging
 import math
 import random
@@ -20,7 +21,6 @@ import torch
 from datasets import Dataset
 from peft import LoraConfig
 from transformers import PrinterCallback, TrainerCallback
-from transformers.trainer_callback import PrinterCallback
 from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
@@ -36,25 +36,15 @@ _LARGE = 500_000_000
 """Parameters from which activations are recomputed in the backward pass to save memory."""
 
 
-def finetune(  # noqa: PLR0913
-    base: Base,
-    examples: Sequence[Example],
-    validation: Sequence[Example],
-    *,
-    labels: Sequence[str],
-    recipe: Recipe,
-    rank: int,
-    seed: int,
-    out_dir: Path,
-    progress: Progress | None = None,
+def finetune(
+    base: Base, inputs: training.TrainingInputs, out_dir: Path, progress: Progress | None
 ) -> Candidate:
     """Train, continue, or return what a finished call left. See `Backend.finetune`."""
-    inputs = training.training_inputs(examples, validation, labels, recipe, rank, seed, base.hash)
     candidate = training.begin(out_dir, inputs.content_hash())
     if candidate is not None:
         return candidate
     whole = training.sealed(out_dir)
-    if not whole or not training.is_over(whole[-1][1], recipe):
+    if not whole or not training.is_over(whole[-1][1], inputs.recipe):
         with _reproducible(base.device):
             _train(base, inputs, out_dir, whole[-1] if whole else None, progress)
         whole = training.sealed(out_dir)
@@ -118,6 +108,9 @@ class _Trainer(SFTTrainer):
         )
         return total / (wanted != -100).sum()
 
+    def _send_telemetry(self) -> None:
+        """Nothing about a hospital's training leaves the machine; trl would report it to its hub."""
+
     def create_model_card(self, *args: Any, **kwargs: Any) -> None:
         """Checkpoints need no card."""
 
@@ -173,7 +166,9 @@ class _Epochs(TrainerCallback):
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         if self._progress:
-            self._progress(f"epoch {len(self.entries) + 1}", state.global_step, state.max_steps)
+            steps = state.max_steps // self._inputs.recipe.epochs
+            what = f"epoch {len(self.entries) + 1} of {self._inputs.recipe.epochs}"
+            self._progress(what, (state.global_step - 1) % steps + 1, steps)
 
     def on_epoch_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         model = kwargs["model"]
@@ -214,7 +209,6 @@ def _make_trainer(base: Base, inputs: training.TrainingInputs, out_dir: Path, wa
                 "model.recipe.target_modules: not linear layers of this base, or its lm_head; use all-linear"
             ) from None
         raise
-    trainer.remove_callback(PrinterCallback)  # progress goes through the callback we were given
     trainer.remove_callback(PrinterCallback)  # progress is ours to show
     trainer.inputs, trainer.losses = inputs, watch.losses
     return trainer
@@ -262,7 +256,7 @@ def _arguments(base: Base, inputs: training.TrainingInputs, out_dir: Path) -> SF
         disable_tqdm=True,
         bf16=False,
         use_cpu=base.device.type == "cpu",
-        gradient_checkpointing=base.model.num_parameters() > _LARGE,
+        activation_checkpointing=base.model.num_parameters() > _LARGE,
         dataloader_pin_memory=False,
     )
 
@@ -273,10 +267,6 @@ def _conclude(
     whole: Sequence[tuple[Path, tuple[TrainingLog, ...]]],
     base: Base,
 ) -> Candidate:
-    import json
-
-    from safetensors import safe_open
-
     entries = whole[-1][1]
     best = training.best_epoch(entries).epoch
     folder = next(f for f, log_ in whole if log_[-1].epoch == best)
@@ -284,9 +274,7 @@ def _conclude(
     config = json.loads((folder / training.ADAPTER_CONFIG).read_text(encoding="utf-8"))
     # A folder of this machine would be written here, and the set of modules in an order of its own.
     config |= {"base_model_name_or_path": base.id, "target_modules": sorted(config["target_modules"])}
-    with safe_open(weights, framework="np") as tensors:
-        trainable = sum(math.prod(tensors.get_slice(k).get_shape()) for k in tensors.keys())  # noqa: SIM118
-    return training.finish(out_dir, inputs, entries, weights=weights, config=config, trainable=trainable)
+    return training.finish(out_dir, inputs, entries, weights=weights, config=config)
 
 
 @contextmanager

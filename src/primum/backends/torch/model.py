@@ -13,7 +13,7 @@ from peft import PeftModel
 from primum.backends.base import GenerationLimits, Progress, Recipe, TextSizes
 from primum.backends.torch.base_model import Base, open_base
 from primum.backends.torch.scoring import build_tree, generate_texts, score_tokens
-from primum.backends.training import ADAPTER_CONFIG, ADAPTER_WEIGHTS
+from primum.backends.training import ADAPTER_CONFIG, ADAPTER_WEIGHTS, training_inputs
 from primum.config import ModelConfig, StackConfig
 from primum.errors import BadInput
 from primum.records import Candidate, Example
@@ -109,6 +109,7 @@ class TorchBackend:
         """Train one adapter on the bare base. See `primum.backends.base.Backend.finetune`."""
         from primum.backends.torch.finetune import finetune  # trl takes seconds to import
 
+        inputs = training_inputs(examples, validation, labels, recipe, rank, seed, self.base_hash)
         sizes = self.measure([e.prompt for e in (*examples, *validation)], labels)
         if sizes.too_long:
             raise BadInput(
@@ -116,17 +117,7 @@ class TorchBackend:
                 f"the longest has {sizes.longest} tokens of {sizes.context}; "
                 "shorten them or set prompt.truncate"
             )
-        return finetune(
-            self._base,
-            examples,
-            validation,
-            labels=labels,
-            recipe=recipe,
-            rank=rank,
-            seed=seed,
-            out_dir=out_dir,
-            progress=progress,
-        )
+        return finetune(self._base, inputs, out_dir, progress)
 
     def _answers(self, labels: Sequence[str]) -> list[list[int]]:
         answers = [self._base.chat.answer(label) for label in labels]

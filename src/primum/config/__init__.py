@@ -1,0 +1,45 @@
+"""The configuration: frozen models, every default stated once, one loader.
+
+A run is a task, a model, a gate and a stack, each named (a file under configs/) or written out. Files hold
+differences from the defaults only. Unknown keys are refused with the nearest known one.
+"""
+
+from primum.config.gate import (
+    BalanceCheck,
+    CalibrationCheck,
+    CheckConfig,
+    GateConfig,
+    MarginCheck,
+    ParsedCheck,
+    SubgroupCheck,
+)
+from primum.config.loading import load_run, parse_overrides, read_yaml, validate
+from primum.config.run import DEFAULTS, SECTIONS, ModelConfig, RunConfig, StackConfig
+from primum.config.task import Feature, Keys, Label, Metric, PromptConfig, Source, SplitConfig, TaskConfig
+
+__all__ = [
+    "DEFAULTS",
+    "SECTIONS",
+    "BalanceCheck",
+    "CalibrationCheck",
+    "CheckConfig",
+    "Feature",
+    "GateConfig",
+    "Keys",
+    "Label",
+    "MarginCheck",
+    "Metric",
+    "ModelConfig",
+    "ParsedCheck",
+    "PromptConfig",
+    "RunConfig",
+    "Source",
+    "SplitConfig",
+    "StackConfig",
+    "SubgroupCheck",
+    "TaskConfig",
+    "load_run",
+    "parse_overrides",
+    "read_yaml",
+    "validate",
+]

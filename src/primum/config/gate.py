@@ -1,0 +1,78 @@
+"""What a candidate must show: every check of the gate with its threshold."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from primum.records import Frozen
+
+
+class CheckConfig(Frozen):
+    """A check of the gate."""
+
+    required: bool = True
+
+
+class MarginCheck(CheckConfig):
+    """A non-inferiority check."""
+
+    margin: float = Field(default=0.02, ge=0, lt=1)
+    superiority: bool = False
+    """Demand better, not merely not worse."""
+
+
+class BalanceCheck(CheckConfig):
+    """|recall - specificity|, or the range of per-class recall."""
+
+    max_gap: float = Field(default=0.25, gt=0, le=1)
+    min_per_class: int = Field(default=10, ge=1)
+    """Classes with fewer holdout records say nothing about balance."""
+
+
+class ParsedCheck(CheckConfig):
+    """Share of answers that could be read."""
+
+    min_share: float = Field(default=0.99, gt=0, le=1)
+
+
+class CalibrationCheck(CheckConfig):
+    """Do the probabilities mean what they say?"""
+
+    min_observed_expected: float = Field(default=0.8, gt=0, le=1)
+    """Observed over expected events, least and most."""
+    max_observed_expected: float = Field(default=1.25, ge=1)
+    brier_margin: float = Field(default=0.01, ge=0, lt=1)
+    """How much worse than the best classical model's the Brier score may be."""
+    min_events: int = Field(default=10, ge=1)
+    """Holdout records with and without the event that are needed to judge it."""
+
+
+class SubgroupCheck(MarginCheck):
+    """Non-inferiority in every subgroup that is large enough."""
+
+    margin: float = Field(default=0.05, ge=0, lt=1)
+    min_events: int = Field(default=20, ge=1)
+    """Records of each class that a subgroup needs; smaller ones are listed as not assessed."""
+
+
+class GateConfig(Frozen):
+    """What a candidate must show. Hashed into the evidence."""
+
+    name: str = "default"
+    alpha: float = Field(default=0.05, gt=0, lt=0.5)
+    """Per holdout, spread evenly over the planned looks."""
+    planned_looks: int = Field(default=4, ge=1)
+    resamples: int = Field(default=5000, ge=100)
+    power: float = Field(default=0.8, gt=0.5, lt=1)
+    beats_base: CheckConfig = CheckConfig()
+    beats_majority: CheckConfig = CheckConfig()
+    not_worse_than_classical: MarginCheck = MarginCheck()
+    not_worse_than_champion: MarginCheck = MarginCheck()
+    not_worse_than_anchor: MarginCheck = MarginCheck()
+    balance: BalanceCheck = BalanceCheck()
+    parsed: ParsedCheck = ParsedCheck()
+    leakage: CheckConfig = CheckConfig()
+    calibration: CalibrationCheck = CalibrationCheck()
+    net_benefit: CheckConfig = CheckConfig()
+    subgroups: SubgroupCheck = SubgroupCheck()
+    latency: CheckConfig = CheckConfig()

@@ -1,0 +1,199 @@
+"""What is asked of a record."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from primum.records import Frozen
+
+Metric = Literal["macro_f1", "accuracy", "balanced_accuracy"]
+Name = Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$", max_length=64)
+
+
+class Source(Frozen):
+    """Where the records come from."""
+
+    kind: Literal["csv", "parquet", "jsonl", "sklearn", "huggingface"] = "csv"
+    path: str | None = None
+    """File or folder, relative to the project root (csv, parquet, jsonl; huggingface: a local dataset folder)."""
+    name: str | None = None
+    """sklearn: the bundled set, such as `breast_cancer`. huggingface: the hub id."""
+    revision: str | None = None
+    """huggingface: the pinned commit; required for a hub id."""
+    split: str = "train"
+    """huggingface: which split of the dataset."""
+    sample: int | None = Field(default=None, gt=0)
+    """Keep a seeded random sample of this many records."""
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if self.kind in ("csv", "parquet", "jsonl") and not self.path:
+            raise ValueError(f"a {self.kind} source needs `path`")
+        if self.kind == "sklearn" and not self.name:
+            raise ValueError("an sklearn source needs `name`, such as breast_cancer")
+        if self.kind == "huggingface" and not self.path and not (self.name and self.revision):
+            raise ValueError("a huggingface source needs `path`, or `name` with a pinned `revision`")
+        return self
+
+
+class Keys(Frozen):
+    """Which columns identify a record."""
+
+    record_id: str | None = None
+    """Unique per record. Without it the id is a hash of the row's content."""
+    patient_id: str | None = None
+    """The independent unit: all records of a patient stay in one part. Without it each record is a patient."""
+    site: str | None = None
+    """Hospital or region. Without it all records belong to the site `all`."""
+    time: str | None = None
+    """When the record was made (any ISO 8601 form, also YYYY-MM)."""
+
+
+class Feature(Frozen):
+    """One column that the model may see. A bare string in a task file is a number column of that name."""
+
+    column: str
+    name: str = ""
+    """What the prompt calls it; the column's name by default."""
+    kind: Literal["number", "category", "text"] = "number"
+    unit: str | None = None
+    minimum: float | None = None
+    maximum: float | None = None
+    values: dict[str, str] = {}
+    """Category: allowed raw value -> the word the prompt uses. Empty: any value is allowed."""
+    missing: tuple[float | str, ...] = ()
+    """Raw values that are missing values in disguise (0 for cholesterol, 9 for unknown ...)."""
+    required: bool = False
+    """Refuse records where it is not recorded."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_form(cls, data: Any) -> Any:
+        if isinstance(data, str):
+            return {"column": data, "name": data}
+        if isinstance(data, dict):
+            data = {**data, "name": data.get("name") or data.get("column", "")}
+            values = data.get("values")
+            if isinstance(values, list):
+                values = {v: v for v in values}
+            if isinstance(values, dict) and values:
+                data["values"] = {str(k): str(v) for k, v in values.items()}
+                data.setdefault("kind", "category")
+        return data
+
+
+class Label(Frozen):
+    """What is predicted."""
+
+    column: str
+    classes: dict[str, tuple[str, ...]]
+    """Class name -> the raw values that mean it. The order is the order of the labels everywhere."""
+    positive: str | None = None
+    """Binary tasks: the class whose recall is called recall; the last class by default."""
+
+    @field_validator("classes", mode="before")
+    @classmethod
+    def _raw_values(cls, data: Any) -> Any:
+        if isinstance(data, list):
+            return {str(v): (str(v),) for v in data}
+        if not isinstance(data, dict):
+            return data
+        return {
+            str(k): tuple(map(str, v)) if isinstance(v, list | tuple) else (str(v),) for k, v in data.items()
+        }
+
+    @model_validator(mode="after")
+    def _sound(self) -> Self:
+        raw = [value for values in self.classes.values() for value in values]
+        if len(self.classes) < 2:
+            raise ValueError("a task needs at least two classes")
+        if len(set(raw)) != len(raw):
+            raise ValueError("one raw label value belongs to two classes")
+        if self.positive is not None and self.positive not in self.classes:
+            raise ValueError(f"positive: '{self.positive}' is not one of {list(self.classes)}")
+        return self
+
+
+class PromptConfig(Frozen):
+    """How a record is put to the model."""
+
+    question: str
+    verbalizers: dict[str, str] = {}
+    """Class -> the words the model answers with; the class's own name by default."""
+    truncate: bool = False
+    """Cut free text that does not fit the model's context (counted and reported) instead of refusing."""
+
+
+class SplitConfig(Frozen):
+    """How records are divided. The parts are shares of patients."""
+
+    train: float = Field(default=0.5, gt=0, lt=1)
+    validation: float = Field(default=0.15, gt=0, lt=1)
+    test: float = Field(default=0.35, gt=0, lt=1)
+    min_per_class: int = Field(default=5, ge=1)
+    """Records of each class that every part must hold."""
+    min_test: int = Field(default=30, ge=10)
+    """Patients that the holdout must hold."""
+    near_duplicate_ngram: int = Field(default=8, ge=2)
+    """Words per n-gram when free texts are compared."""
+    near_duplicate_overlap: float = Field(default=0.5, gt=0, le=1)
+    """Two texts that share at least this part of the shorter one's n-grams stay on one side."""
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        total = self.train + self.validation + self.test
+        if abs(total - 1) > 1e-9:
+            raise ValueError(f"train + validation + test must be 1, not {total:g}")
+        return self
+
+
+class TaskConfig(Frozen):
+    """What is asked of a record."""
+
+    name: str = Name
+    description: str = ""
+    source: Source
+    keys: Keys = Keys()
+    label: Label
+    features: tuple[Feature, ...] = Field(min_length=1)
+    prompt: PromptConfig
+    primary_metric: Metric = "macro_f1"
+    effect_of_interest: float = Field(default=0.05, gt=0, lt=1)
+    """The smallest difference in the primary metric that matters to the clinic."""
+    decision_thresholds: tuple[float, ...] = ()
+    """Binary tasks: probabilities of the positive class from which the clinic would act; the gate's net benefit."""
+    latency_p95_ms: float | None = Field(default=None, gt=0)
+    """Budget in milliseconds a record, at the 95th percentile."""
+    split: SplitConfig = SplitConfig()
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The class names in their order."""
+        return tuple(self.label.classes)
+
+    @property
+    def positive(self) -> str | None:
+        """The positive class of a binary task, else None."""
+        return (self.label.positive or self.labels[-1]) if len(self.labels) == 2 else None
+
+    @property
+    def verbalizers(self) -> dict[str, str]:
+        """Class -> words, in the order of the labels."""
+        return {label: self.prompt.verbalizers.get(label, label) for label in self.labels}
+
+    @model_validator(mode="after")
+    def _sound(self) -> Self:
+        unknown = set(self.prompt.verbalizers) - set(self.labels)
+        if unknown:
+            raise ValueError(f"prompt.verbalizers: {sorted(unknown)} are not classes of the label")
+        words = [w.casefold().strip() for w in self.verbalizers.values()]
+        if len(set(words)) != len(words) or "" in words:
+            raise ValueError("prompt.verbalizers: every class needs words of its own")
+        columns = [f.column for f in self.features]
+        if len(set(columns)) != len(columns):
+            raise ValueError("features: a column stands twice")
+        if self.label.column in columns:
+            raise ValueError(f"features: '{self.label.column}' is the label; using it is leakage")
+        return self
