@@ -57,7 +57,7 @@ def row_keys(frame: pd.DataFrame) -> np.ndarray:
         pd.util.hash_pandas_object(frame[c] + 0.0 if c in numbers else frame[c], index=False).to_numpy()
         for c in frame.columns
     ]
-    total = np.zeros(len(frame), dtype=np.uint64)
+    total: np.ndarray = np.zeros(len(frame), dtype=np.uint64)
     for column in hashes:  # the golden ratio and the shift make the key depend on the order of the columns
         total = (total ^ (total >> np.uint64(31))) * MULTIPLIER + column
     return total
