@@ -28,8 +28,8 @@ class Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     def content_hash(self) -> str:
-        """SHA-256 (64 hex digits) of the value's canonical JSON."""
-        text = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+        """SHA-256 (64 hex digits) of the value's JSON; the order of mappings counts (it is the labels' order)."""
+        text = json.dumps(self.model_dump(mode="json"), separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 
 

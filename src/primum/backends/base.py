@@ -23,7 +23,7 @@ class Recipe(Frozen):
     learning_rate: float = 2e-4
     epochs: int = 4
     patience: int = 2
-    """Epochs without a better validation macro-F1 before training stops."""
+    """Epochs without a better validation macro-F1 (or, at the same one, a lower loss) before training stops."""
     batch_size: int = 16
     warmup_ratio: float = 0.1
     weight_decay: float = 0.0

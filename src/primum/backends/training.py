@@ -160,11 +160,10 @@ def best_epoch(log: Sequence[TrainingLog]) -> TrainingLog:
 
 
 def is_over(log: Sequence[TrainingLog], recipe: Recipe) -> bool:
-    """True after the last epoch, or after `patience` epochs without a better validation macro-F1."""
+    """True after the last epoch, or after `patience` epochs without a better one (see `best_epoch`)."""
     if not log or len(log) >= recipe.epochs:
         return bool(log)
-    scores = [entry.validation_macro_f1 for entry in log]
-    return len(log) - 1 - scores.index(max(scores)) >= recipe.patience
+    return len(log) - best_epoch(log).epoch >= recipe.patience
 
 
 def begin(out_dir: Path, inputs: str) -> Candidate | None:
