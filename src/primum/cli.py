@@ -22,6 +22,8 @@ def parser() -> argparse.ArgumentParser:
     _add_predict(commands)
     _add_split(commands)
     _add_ledger(commands)
+    _add_gate(commands)
+    _add_power(commands)
     dashboard = commands.add_parser(
         "dashboard", help="the ZenML dashboard on this store, on loopback; Ctrl-C ends it"
     )
@@ -80,10 +82,59 @@ def _add_split(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def _add_ledger(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     ledger = commands.add_parser("ledger", help="looks at holdouts and all decisions, append-only")
     actions = ledger.add_subparsers(dest="action", required=True, metavar="ACTION")
-    actions.add_parser("show", help="every entry").set_defaults(run=_ledger_show)
+    actions.add_parser("show", help="every entry; looks used and alpha left of each holdout").set_defaults(
+        run=_ledger_show
+    )
     actions.add_parser("verify", help="find a changed, missing or reordered entry").set_defaults(
         run=_ledger_verify
     )
+
+
+def _add_gate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    gate = commands.add_parser("gate", help="judge anyone's paired predictions: no model, no pipeline needed")
+    add = gate.add_argument
+    add("predictions", type=Path, help="CSV: id, gold, and a column (or NAME_pred, NAME_p_LABEL) per system")
+    add("--config", type=Path, metavar="FILE", help="gate keys that differ from the defaults (YAML)")
+    for role in ("candidate", "base", "champion", "anchor"):
+        default = {"candidate": "; by default adapter", "base": "; by default base"}.get(role, "")
+        add(f"--{role}", metavar="NAME", help=f"the {role}'s name in the table{default}")
+    add("--classical", metavar="NAME", help="the classical model that was best on validation")
+    add("--positive", metavar="LABEL", help="the class whose recall is called recall")
+    add("--metric", choices=("macro_f1", "accuracy", "balanced_accuracy"), default="macro_f1")
+    add("--effect", type=float, default=0.05, help="smallest difference that matters (default %(default)s)")
+    add(
+        "--threshold",
+        type=float,
+        action="append",
+        default=[],
+        help="act from this probability on; repeatable",
+    )
+    add("--output", type=Path, metavar="DIR", help="by default <table>-gate beside the table")
+    add("--holdout", metavar="NAME", help="count the look and keep the decision in the ledger")
+    gate.set_defaults(run=_gate)
+
+
+def _add_power(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    power = commands.add_parser("power", help="how many patients a holdout needs, before data is collected")
+    add = power.add_argument
+    add("--task", help="take effect, gate and split from a task of configs/tasks/")
+    add("--patients", type=int, metavar="N", help="patients at hand: which holdout share is enough")
+    for flag, text in (
+        ("effect", "gain over the base that matters"),
+        ("margin", "loss that is allowed against the classical model"),
+        ("discordance", "share of patients on whom candidate and base differ in correctness"),
+        ("discordance-classical", "the same for candidate and classical model"),
+        ("alpha", "of the holdout, over all looks"),
+        ("power", "chance to show an effect that is there"),
+        ("prevalence", "share of patients with the event"),
+        ("auroc", "expected AUROC"),
+    ):
+        add(f"--{flag}", type=float, help=text)
+    add("--looks", type=int, help="planned looks")
+    add("--features", type=int, help="features of the classical model: 10 events each in training")
+    add("--net-benefit", type=float, nargs=3, metavar=("THRESHOLD", "SENSITIVITY", "SPECIFICITY"))
+    add("--slope", type=float, nargs=2, metavar=("MEAN", "SD"), help="of the expected linear predictor")
+    power.set_defaults(run=_power)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -174,11 +225,16 @@ def _split_restore(workspace: Workspace, arguments: argparse.Namespace) -> None:
 
 
 def _ledger_show(workspace: Workspace, arguments: argparse.Namespace) -> None:
+    from rich.console import Console
+
     from primum.ledger import Ledger
+    from primum.reports.ledger import entry_line, holdouts_table
 
     with closing(Ledger.open(workspace.ledger)) as ledger:
-        for entry in ledger.entries():
-            print(f"{entry.time} {entry.kind:<10} {entry.task}@{entry.site} {entry.hash[:12]}")
+        entries, holdouts = ledger.entries(), ledger.holdouts()
+    print("\n".join(map(entry_line, entries)) or "no entries yet: no holdout was opened, nothing was decided")
+    if holdouts:
+        Console().print(holdouts_table(holdouts))
 
 
 def _ledger_verify(workspace: Workspace, arguments: argparse.Namespace) -> int:
@@ -189,6 +245,25 @@ def _ledger_verify(workspace: Workspace, arguments: argparse.Namespace) -> int:
         count = len(ledger.entries())
     print("\n".join(problems) if problems else f"{count} entries, the chain is intact")
     return 1 if problems else 0
+
+
+def _gate(workspace: Workspace, arguments: argparse.Namespace) -> None:
+    from datetime import UTC, datetime
+
+    from rich.console import Console
+
+    from primum.reports.gate_terminal import print_gate
+    from primum.standalone import judge_file, request_of
+
+    print_gate(Console(), *judge_file(workspace, request_of(vars(arguments)), datetime.now(UTC)))
+
+
+def _power(workspace: Workspace, arguments: argparse.Namespace) -> None:
+    from rich.console import Console
+
+    from primum.planning import print_plan, resolve
+
+    print_plan(Console(), resolve(workspace.configs, vars(arguments)), arguments.patients)
 
 
 def _dashboard(workspace: Workspace, arguments: argparse.Namespace) -> None:

@@ -29,6 +29,7 @@ from primum.records import (
 )
 from primum.scoring import score_records
 from primum.split import leakage
+from primum.subgroups import groups_of
 from primum.versioning import load_part
 from primum.workspace import Workspace
 
@@ -77,6 +78,9 @@ def evaluate(  # noqa: PLR0913 - each thing that the panel stands on
     """Reserve a look, then score base, adapter, classical models, champion and anchor on the holdout."""
     look = reserve_look(workspace, config, split, candidate, now, run)
     train, validation, test = (load_part(workspace.home, split, p, config.stack) for p in PARTS)
+    shared = leakage(pd.concat([train, validation]), test, config.task)
+    if look.exhausted:  # the holdout stays closed: no record of it is scored
+        return Evaluation(look=look, panel=_panel(config, test.head(0), {}), leakage=shared)
     systems = {"base": _score(backend, candidate, None, test, "base", progress)}
     systems["adapter"] = _score(backend, candidate, Path(candidate.path), test, "adapter", progress)
     for name, version in (("champion", against.champion), ("anchor", against.anchor)):
@@ -84,11 +88,7 @@ def evaluate(  # noqa: PLR0913 - each thing that the panel stands on
             bundle = registry.fetch_bundle(workspace, version)
             systems[name] = _score(backend, bundle, Path(bundle.path), test, name, progress)
     systems |= predict_baselines(baselines.fits, train, test, config.task, config.seed)
-    return Evaluation(
-        look=look,
-        panel=_panel(config, test, systems),
-        leakage=leakage(pd.concat([train, validation]), test, config.task),
-    )
+    return Evaluation(look=look, panel=_panel(config, test, systems), leakage=shared)
 
 
 def _score(  # noqa: PLR0913
@@ -121,4 +121,5 @@ def _panel(config: RunConfig, test: pd.DataFrame, systems: dict[str, Predictions
         sites=tuple(test["site"]),
         gold=tuple(test["label"]),
         systems=systems,
+        subgroups=groups_of(test, config.task),
     )

@@ -122,3 +122,16 @@ def test_the_whole_way_with_the_fake_backend_and_a_site_of_ones_own(
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "reports" / "mine" / "latest" / "report.html").exists()
     assert not (home / "outputs").exists()
+
+
+def test_after_the_last_planned_look_the_holdout_stays_closed(
+    project: Path, home: Path, tmp_path: Path
+) -> None:
+    run = write_task(tmp_path / "in", records())
+    words = ("--config", str(run), "--set", "gate.planned_looks=1")
+    assert finetune(project, home, *words).returncode == 0
+    second = finetune(project, home, *words, "--no-cache")
+    assert second.returncode == 0, second.stderr
+    assert "HOLD" in second.stdout
+    assert "exhausted" in second.stdout
+    assert not (home / "outputs" / "mine" / "latest" / "paired_preds.csv").exists()

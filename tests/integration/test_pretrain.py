@@ -21,7 +21,7 @@ TINY = PretrainConfig(
     heads=2,
     batch_tokens=2048,
     conditions=4,
-    judge_contexts=40,
+    judge_contexts=120,
 )
 
 
@@ -105,3 +105,23 @@ def test_judge_scores_base_and_random_weights_on_the_same_records(made: tuple[Pa
     assert control.parameters == base.parameters
     assert all(0 <= f1 <= 1 for f1 in (*base.adapter, *base.zero_shot, *control.adapter))
     assert base.adapter != control.adapter or base.zero_shot != control.zero_shot
+
+
+def test_judgements_join_the_model_card(made: tuple[Path, PretrainReport]) -> None:
+    from primum.pretraining.card import JudgedSet, record_judgements
+
+    folder, report = made
+    judged = JudgedSet(
+        name="heart",
+        records=303,
+        zero_shot=(0.4, 0.5),
+        adapter=(0.8, 0.9),
+        random_weights=(0.7, 0.8),
+        lasso=(0.8, 0.8),
+    )
+    record_judgements(folder, [judged])
+    card = (folder / "README.md").read_text()
+    assert "| heart | 303 | 0.450 | 0.850 | 0.750 | 0.800 |" in card
+    assert report.weights_sha256 in card
+    assert json.loads((folder / "judgements.json").read_text())[0]["adapter"] == [0.8, 0.9]
+    assert not list(folder.glob("*.draft"))

@@ -15,7 +15,17 @@ from primum.config.gate import (
 )
 from primum.config.loading import load_run, parse_overrides, read_yaml, validate
 from primum.config.run import DEFAULTS, SECTIONS, ModelConfig, RunConfig, StackConfig
-from primum.config.task import Feature, Keys, Label, Metric, PromptConfig, Source, SplitConfig, TaskConfig
+from primum.config.task import (
+    Feature,
+    Keys,
+    Label,
+    Metric,
+    PromptConfig,
+    Source,
+    SplitConfig,
+    Subgroup,
+    TaskConfig,
+)
 
 __all__ = [
     "DEFAULTS",
@@ -36,6 +46,7 @@ __all__ = [
     "Source",
     "SplitConfig",
     "StackConfig",
+    "Subgroup",
     "SubgroupCheck",
     "TaskConfig",
     "load_run",

@@ -126,6 +126,25 @@ class PromptConfig(Frozen):
     """Cut free text that does not fit the model's context (counted and reported) instead of refusing."""
 
 
+class Subgroup(Frozen):
+    """A feature whose groups the gate looks at one by one. A bare string is a column without bands."""
+
+    column: str
+    bands: tuple[float, ...] = ()
+    """Number columns: ascending limits; [40, 60] makes `below 40`, `40 to below 60`, `60 and above`."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_form(cls, data: Any) -> Any:
+        return {"column": data} if isinstance(data, str) else data
+
+    @model_validator(mode="after")
+    def _ascending(self) -> Self:
+        if list(self.bands) != sorted(set(self.bands)):
+            raise ValueError("bands must be ascending, without repetition")
+        return self
+
+
 class SplitConfig(Frozen):
     """How records are divided. The parts are shares of patients."""
 
@@ -166,6 +185,8 @@ class TaskConfig(Frozen):
     """Binary tasks: probabilities of the positive class from which the clinic would act; the gate's net benefit."""
     latency_p95_ms: float | None = Field(default=None, gt=0)
     """Budget in milliseconds a record, at the 95th percentile."""
+    subgroups: tuple[Subgroup, ...] = ()
+    """Features (sex, age bands ...) in whose every group the adapter must do no harm; sites always count."""
     split: SplitConfig = SplitConfig()
 
     @property
@@ -196,4 +217,18 @@ class TaskConfig(Frozen):
             raise ValueError("features: a column stands twice")
         if self.label.column in columns:
             raise ValueError(f"features: '{self.label.column}' is the label; using it is leakage")
+        self._check_subgroups()
         return self
+
+    def _check_subgroups(self) -> None:
+        kinds = {f.column: f.kind for f in self.features}
+        for group in self.subgroups:
+            kind = kinds.get(group.column)
+            if kind not in ("number", "category"):
+                raise ValueError(
+                    f"subgroups: '{group.column}' is not a number or category among the features"
+                )
+            if (kind == "number") != bool(group.bands):
+                raise ValueError(
+                    f"subgroups: '{group.column}' is a {kind}; bands are for numbers, which need them"
+                )

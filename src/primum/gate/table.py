@@ -5,6 +5,7 @@ each subgroup, and for each system either `SYSTEM` or `SYSTEM_pred` with its lab
 where it gave probabilities, `SYSTEM_p_LABEL` for every label. The systems are `adapter` (the candidate),
 `base`, a classical model (`lasso`, `random_forest`, `tfidf`, or any other name), and optionally `majority`,
 `champion` and `anchor`. Without a `majority` column it is the most frequent gold label, the strictest choice.
+`roles` says which system plays such a part where the table calls it otherwise: {"adapter": "lora"}.
 """
 
 from __future__ import annotations
@@ -12,18 +13,18 @@ from __future__ import annotations
 import csv
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
-from primum.config import Feature, GateConfig, Label, Metric, PromptConfig, Source, TaskConfig
+from primum.config import GateConfig, Metric
 from primum.errors import BadInput
 from primum.gate.case import CANDIDATE, MIN_PATIENTS
-from primum.gate.judge import judge
+from primum.gate.panel import judge_panel
 from primum.records import UNPARSED, LeakageReport, Look, Panel, Predictions, Verdict
 
 KEYS = {"id": ("id", "record_id"), "patient": ("patient", "patient_id"), "site": ("site",), "gold": ("gold",)}
-NOT_CLASSICAL = (CANDIDATE, "base", "majority", "champion", "anchor")
 
 
 @dataclass(frozen=True)
@@ -48,70 +49,34 @@ def judge_table(  # noqa: PLR0913 - what a verdict rests on, named at the call
     *,
     config: GateConfig,
     positive: str | None = None,
+    roles: Mapping[str, str] | None = None,
     primary_metric: Metric = "macro_f1",
     effect_of_interest: float = 0.05,
+    thresholds: tuple[float, ...] = (),
     classical: str | None = None,
     look: Look | None = None,
     leakage: LeakageReport | None = None,
     seed: int = 42,
 ) -> Verdict:
-    """Judge the predictions of a CSV file. Without a ledger's `look` it counts as the first planned one.
+    """Judge the predictions of a CSV file: `read_panel`, then `judge_panel`, where the options are told.
 
-    `classical` names the classical model that was best on validation where the table has several. `leakage`
-    cannot be seen in a table: where the configuration requires that check, a report must be given,
-    or the verdict is HOLD. Raises BadInput with file, row and column for a table that cannot be judged.
+    Raises BadInput with file, row and column for a table that cannot be judged.
     """
-    panel = read_panel(path, positive)
-    task = TaskConfig(
-        name="table",
-        source=Source(path=str(path.name)),
-        label=Label(column="gold", classes={x: (x,) for x in panel.labels}, positive=panel.positive),
-        features=(Feature(column="none"),),
-        prompt=PromptConfig(question="none"),
+    return judge_panel(
+        read_panel(path, positive, roles),
+        config=config,
         primary_metric=primary_metric,
         effect_of_interest=effect_of_interest,
-    )
-    share = config.alpha / config.planned_looks
-    first = Look(
-        holdout=panel.content_hash(), number=1, planned=config.planned_looks, alpha=share, entry_hash=""
-    )
-    return judge(
-        panel,
-        task=task,
-        site="all",
-        candidate=panel.systems[CANDIDATE].content_hash(),
-        look=look or first,
-        config=config,
-        best_classical=best_classical(panel, classical),
+        thresholds=thresholds,
+        classical=classical,
+        look=look,
         leakage=leakage,
-        inputs={},
         seed=seed,
     )
 
 
-def best_classical(panel: Panel, named: str | None = None) -> str:
-    """The classical system to compare with: the named or the only one.
-
-    Raises BadInput where there are several, for the holdout must not choose, or where the named one is
-    absent.
-    """
-    found = [name for name in panel.systems if name not in NOT_CLASSICAL]
-    if named is not None and named not in found:
-        raise BadInput(
-            f"the table has no column '{named}'; classical models in it: {', '.join(found) or 'none'}"
-        )
-    if named is not None:
-        return named
-    if len(found) > 1:
-        raise BadInput(
-            f"{', '.join(found)} are all classical models; name the one that was best on validation: "
-            "choosing it here would use the holdout"
-        )
-    return found[0] if found else "classical"
-
-
-def read_panel(path: Path, positive: str | None = None) -> Panel:
-    """Read and check a table of paired predictions; see the module for its columns."""
+def read_panel(path: Path, positive: str | None = None, roles: Mapping[str, str] | None = None) -> Panel:
+    """Read and check a table of paired predictions; see the module for its columns and roles."""
     table = read_table(path)
     id_column, gold_column = (_needed(table, key) for key in ("id", "gold"))
     ids, gold = table.values(id_column), table.values(gold_column)
@@ -129,7 +94,7 @@ def read_panel(path: Path, positive: str | None = None) -> Panel:
     if positive is not None and positive not in labels:
         raise BadInput(f"{path}: '{positive}' is not a gold label; known: {', '.join(labels)}")
     site = table.column("site")
-    systems = _systems(table, ids, gold, labels)
+    systems = _systems(table, ids, gold, labels, roles or {})
     prefix = "subgroup_"
     return Panel(
         labels=labels,
@@ -193,26 +158,43 @@ def _filled(table: Table, column: str, values: Sequence[str]) -> None:
 
 
 def _systems(
-    table: Table, ids: tuple[str, ...], gold: Sequence[str], labels: tuple[str, ...]
+    table: Table,
+    ids: tuple[str, ...],
+    gold: Sequence[str],
+    labels: tuple[str, ...],
+    roles: Mapping[str, str],
 ) -> dict[str, Predictions]:
     taken = {name for names in KEYS.values() for name in names}
+    parts = {name: role for role, name in roles.items()}
     found: dict[str, Predictions] = {}
     for column in table.columns:
         if column in taken or column.startswith("subgroup_") or _is_score(table, column, labels):
             continue
         name = column.removesuffix("_pred")
-        found[name] = Predictions(
-            system=name,
+        system = parts.get(name, name)
+        if system in found:
+            raise BadInput(f"{table.path}: column '{column}' is a second '{system}'; rename or remove one")
+        found[system] = Predictions(
+            system=system,
             labels=labels,
             record_ids=ids,
             log_probs=_log_probs(table, name, labels),
             predicted=_predicted(table, column, labels),
         )
-    if CANDIDATE not in found:
-        raise BadInput(f"{table.path}: column '{CANDIDATE}' is missing; it holds the candidate's labels")
+    for role, name in {CANDIDATE: CANDIDATE, **roles}.items():
+        if role not in found:
+            _absent(table, role, name, found)
     if "majority" not in found:
         found["majority"] = _majority(ids, gold, labels)
     return found
+
+
+def _absent(table: Table, role: str, name: str, found: Iterable[str]) -> NoReturn:
+    who = "candidate" if role == CANDIDATE else role
+    raise BadInput(
+        f"{table.path}: column '{name}' is missing; it holds the {who}'s labels, and the table has "
+        f"{', '.join(found) or 'no system'}; say which one is the {who} (--{who} NAME)"
+    )
 
 
 def _is_score(table: Table, column: str, labels: Sequence[str]) -> bool:

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import fmean
+
 from primum.pretraining.config import PretrainConfig, PretrainReport
+from primum.records import Frozen
 
 LICENSE = """MIT License
 
@@ -70,3 +76,50 @@ def model_card(config: PretrainConfig, report: PretrainReport, judgements: str =
     values = {**config.model_dump(), **report.model_dump()}
     section = f"\n{judgements.strip()}\n" if judgements.strip() else ""
     return _CARD.format(**values, minutes=report.seconds / 60, worlds=worlds, judgements=section)
+
+
+class JudgedSet(Frozen):
+    """Macro-F1 on the test part of one real set, one figure per seed."""
+
+    name: str
+    records: int
+    zero_shot: tuple[float, ...]
+    adapter: tuple[float, ...]
+    random_weights: tuple[float, ...]
+    """The same fine-tuning on random weights of the same shape: what it reaches, pretraining did not bring."""
+    lasso: tuple[float, ...]
+
+
+def record_judgements(folder: Path, judged: Sequence[JudgedSet]) -> None:
+    """Add figures of real sets to the folder's model card, and keep them in judgements.json."""
+    made = json.loads((folder / "pretrain.json").read_text(encoding="utf-8"))
+    config = PretrainConfig(**made["config"])
+    report = PretrainReport(path=str(folder), **made["report"])
+    _replace(folder / "README.md", model_card(config, report, _judgements(judged)))
+    figures = [one.model_dump(mode="json") for one in judged]
+    _replace(folder / "judgements.json", json.dumps(figures, indent=1) + "\n")
+
+
+def _replace(path: Path, text: str) -> None:
+    draft = path.with_name(path.name + ".draft")
+    draft.write_text(text, encoding="utf-8")
+    draft.replace(path)
+
+
+def _judgements(judged: Sequence[JudgedSet]) -> str:
+    columns = ("zero_shot", "adapter", "random_weights", "lasso")
+    rows = (
+        f"| {one.name} | {one.records:,} | {' | '.join(f'{fmean(getattr(one, c)):.3f}' for c in columns)} |"
+        for one in judged
+    )
+    return _JUDGEMENTS + "\n".join(rows)
+
+
+_JUDGEMENTS = """## Fine-tuned on real sets
+Macro-F1 on the test part, mean over seeds; 50/15/35 stratified split; LoRA r = 8 on all linear layers,
+learning rate 5e-3, 4 epochs, the epoch that was best on validation. The control is the same LoRA on *random*
+weights of the same shape: read the gain of pretraining as the distance between the two, not as the adapter's score.
+
+| set | records | zero-shot | adapter | control: random weights | LASSO |
+|---|---|---|---|---|---|
+"""

@@ -11,7 +11,7 @@ class PretrainConfig(Frozen):
     """Data, shape and training of the base. The same config and machine give the same model."""
 
     seed: int = 0
-    tokens: int = Field(default=4_500_000, gt=0)
+    tokens: int = Field(default=10_000_000, gt=0)
     """Training stops at the first batch that reaches this many tokens."""
     vocab_size: int = Field(default=1536, ge=512)
     hidden_size: int = Field(default=128, ge=16)
@@ -22,7 +22,7 @@ class PretrainConfig(Frozen):
     """Positions of the shipped model; training sees up to `longest` of them."""
     longest: int = Field(default=420, ge=64)
     """Tokens of the longest training conversation; longer ones are left out."""
-    ramp_ratio: float = Field(default=0.4, gt=0)
+    ramp_ratio: float = Field(default=0.25, gt=0)
     """Share of training in which records grow to their full length."""
     conditions: int = Field(default=16, ge=1)
     """Lasting worlds: made-up conditions whose rule stays the same, to be learned into the weights."""

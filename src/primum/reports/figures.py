@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import matplotlib as mpl
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -21,6 +21,8 @@ from matplotlib.figure import Figure
 from primum.reports import forest, plots
 from primum.reports.facts import RunFacts
 from primum.reports.plots import GRID, INK, MUTED
+
+F = TypeVar("F")
 
 STYLE: Any = {
     "svg.fonttype": "none",
@@ -73,13 +75,20 @@ def draw(facts: RunFacts) -> tuple[Drawing, ...]:
     }
     if facts.exhausted:  # nothing may be learned from the holdout any more
         drawers = {name: drawers[name] for name in ("epochs", "efficiency")}
+    return drawn(facts, drawers)
+
+
+def drawn(
+    facts: F, drawers: Mapping[str, tuple[str, Callable[[F], plots.Drawn | None]]]
+) -> tuple[Drawing, ...]:
+    """Draw name -> (heading, drawer) in the reports' style; a drawer with nothing to show is left out."""
     drawings = []
     with mpl.rc_context(STYLE), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph")  # PNG only: scripts that DejaVu Sans lacks
         for name, (heading, drawer) in drawers.items():
-            drawn = drawer(facts)
-            if drawn is not None:
-                figure, caption, alt = drawn
+            picture = drawer(facts)
+            if picture is not None:
+                figure, caption, alt = picture
                 svg, png = _render(figure, name)
                 drawings.append(Drawing(name, heading, caption, alt, svg, png))
     return tuple(drawings)

@@ -6,7 +6,7 @@ import errno
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -25,32 +25,43 @@ _FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
 def write_run(out_dir: Path, facts: RunFacts) -> Path:
-    """Write every report of the run and return the path of report.html.
+    """Write every report of the run, whole or not at all, and return the path of report.html.
 
-    The files are written into a folder beside it that is renamed at the end; a report that lies there already
-    is replaced. An exhausted holdout stays closed: no predictions, no confusion matrices, no figures of it.
-    Raises BadInput where `out_dir` holds other files or may not be written, Unavailable where the disk is
-    full or fails.
+    An exhausted holdout stays closed: no predictions, no confusion matrices, no figures of it.
+    """
+    write_folder(out_dir, lambda folder: _write_all(folder, facts), MARKER)
+    return out_dir / "report.html"
+
+
+def write_folder(out_dir: Path, write: Callable[[Path], None], marker: str) -> None:
+    """Let `write` fill a folder beside `out_dir` that is renamed at the end.
+
+    A folder that holds the file `marker` is replaced. Raises BadInput where `out_dir` holds other files or may
+    not be written, Unavailable where the disk is full or fails.
     """
     partial = out_dir.parent / f".{out_dir.name}.{os.getpid()}.partial"
     with _in_words(out_dir):
-        if out_dir.is_symlink() or (out_dir.exists() and not _replaceable(out_dir)):
-            raise BadInput(
-                f"output folder {out_dir} exists and is no report of Primum's; name another with --output"
-            )
+        check_free(out_dir, marker)
         try:
             out_dir.parent.mkdir(parents=True, exist_ok=True)
             shutil.rmtree(partial, ignore_errors=True)
             partial.mkdir()
-            _write_all(partial, facts)
+            write(partial)
             _swap(partial, out_dir)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
-    return out_dir / "report.html"
 
 
-def _replaceable(folder: Path) -> bool:
-    return folder.is_dir() and ((folder / MARKER).is_file() or not any(folder.iterdir()))
+def check_free(out_dir: Path, marker: str) -> None:
+    """Raise BadInput unless `out_dir` is absent, empty or an earlier report, which holds the file `marker`."""
+    if out_dir.is_symlink() or (out_dir.exists() and not _replaceable(out_dir, marker)):
+        raise BadInput(
+            f"output folder {out_dir} exists and is no report of Primum's; name another with --output"
+        )
+
+
+def _replaceable(folder: Path, marker: str) -> bool:
+    return folder.is_dir() and ((folder / marker).is_file() or not any(folder.iterdir()))
 
 
 def _swap(partial: Path, out_dir: Path) -> None:
@@ -101,9 +112,9 @@ def _texts(facts: RunFacts) -> Iterator[tuple[str, str]]:
         yield "paired_preds.csv", tables.csv_text(tables.paired(facts))
         for system in facts.systems:
             yield f"confusion_{_safe(system)}.csv", tables.csv_text(tables.confusion_rows(facts, system))
-    yield "stat_tests.json", _json(_stat_tests(facts))
-    yield "verdict.json", _json(facts.verdict)
-    yield MARKER, _json(facts.model_dump(exclude={"panel"}))
+    yield "stat_tests.json", json_text(_stat_tests(facts))
+    yield "verdict.json", json_text(facts.verdict)
+    yield MARKER, json_text(facts.model_dump(exclude={"panel"}))
     yield "tables/results.md", tables.results_markdown(facts)
     yield "tables/checks.md", tables.checks_markdown(facts)
     yield "tables/candidates.md", tables.candidates_markdown(facts)
@@ -130,6 +141,6 @@ def _safe(system: str) -> str:
     return system
 
 
-def _json(value: Any) -> str:
+def json_text(value: Any) -> str:
     """Valid JSON in a fixed order; NaN and infinities, which JSON lacks, become null."""
     return to_json(value, indent=2, inf_nan_mode="null").decode() + "\n"

@@ -7,12 +7,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from primum.records import CheckResult
-from primum.reports.facts import RunFacts
 from primum.reports.plots import BLUE, INK, MUTED, ORANGE, PAPER, Drawn, short
+from primum.reports.shown import Shown
 from primum.reports.tables import METRICS, title
 
 
-def differences(facts: RunFacts) -> Drawn | None:
+def differences(facts: Shown) -> Drawn | None:
     """Forest plot: adapter minus comparator of every check that has a difference, with its interval."""
     found = [c for c in facts.verdict.evidence.checks if isinstance(c.statistics.get("delta"), int | float)]
     better = [c for c in found if c.statistics.get("margin") is None]

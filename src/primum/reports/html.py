@@ -97,6 +97,8 @@ def _headline(facts: RunFacts) -> list[tuple[str, str, str]]:
     others = [s for s in (BASE, facts.classical) if s and s in facts.panel.systems]
     against = ", ".join(f"{tables.title(s)} {tables.number(facts.metric(s, primary))}" for s in others)
     adapter = {m: tables.number(facts.metric(ADAPTER, m)) for m in tables.METRICS}
+    if facts.exhausted:
+        return [("Holdout", "closed", "its planned looks are spent; nothing was scored")]
     tiles = [(f"{tables.METRICS[primary]} of the adapter", adapter[primary], against)]
     if facts.panel.positive is not None:
         found, left = _found(facts, facts.panel.positive)
@@ -104,8 +106,6 @@ def _headline(facts: RunFacts) -> list[tuple[str, str, str]]:
         tiles.append(("Specificity", adapter["specificity"], f"{left} of the others recognised"))
     else:
         tiles.append(("Balanced accuracy", adapter["balanced_accuracy"], "mean recall of the classes"))
-    if facts.exhausted:
-        tiles = []
     patients = len(set(facts.panel.patient_ids))
     tiles.append(("Holdout", f"{len(facts.panel.gold):,}", f"records of {patients:,} patients"))
     return tiles

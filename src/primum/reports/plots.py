@@ -17,6 +17,7 @@ from matplotlib.ticker import MaxNLocator
 from primum.records import UNPARSED
 from primum.reports import curves, tables
 from primum.reports.facts import ADAPTER, BASE, RunFacts
+from primum.reports.shown import Shown
 from primum.reports.tables import number, title
 
 INK, MUTED, GRID, PAPER = "#1c2733", "#5b6773", "#d5dbe1", "#ffffff"
@@ -38,7 +39,7 @@ def short(text: str, width: int = 22) -> str:
     return plain if len(plain) <= width else plain[: width - 1] + "…"
 
 
-def scores(facts: RunFacts) -> Drawn:
+def scores(facts: Shown) -> Drawn:
     """Bars of macro-F1 and accuracy of every system."""
     systems = facts.systems
     figure, (ax,) = _new(4.7, 0.75 + 0.46 * len(systems))
@@ -60,7 +61,7 @@ def scores(facts: RunFacts) -> Drawn:
     return figure, caption, alt
 
 
-def confusion(facts: RunFacts) -> Drawn:
+def confusion(facts: Shown) -> Drawn:
     """Confusion matrices of base and adapter, shaded by the share of the gold class."""
     labels = facts.panel.labels
     k, unread = len(labels), any(UNPARSED in facts.panel.systems[s].predicted for s in (BASE, ADAPTER))
@@ -163,7 +164,7 @@ def efficiency(facts: RunFacts) -> Drawn:
     return figure, "The chosen candidate is blue. MB are 10⁶ bytes on disk; seconds are wall time.", alt
 
 
-def roc(facts: RunFacts) -> Drawn | None:
+def roc(facts: Shown) -> Drawn | None:
     """Receiver operating characteristic of every system that gave probabilities."""
     panel = facts.panel
     systems = [s for s in facts.systems if curves.has_probabilities(panel, s)]
@@ -192,7 +193,7 @@ def roc(facts: RunFacts) -> Drawn | None:
     return figure, caption, alt
 
 
-def reliability(facts: RunFacts) -> Drawn | None:
+def reliability(facts: Shown) -> Drawn | None:
     """Reliability of adapter and best classical model, with the adapter's probabilities below."""
     panel = facts.panel
     if not panel.gold or not curves.has_probabilities(panel, ADAPTER):

@@ -11,6 +11,7 @@ from typing import Any
 
 from primum.records import UNPARSED, CheckResult, CheckStatus
 from primum.reports.facts import RunFacts
+from primum.reports.shown import Shown
 
 METRICS: dict[str, str] = {
     "accuracy": "Accuracy",
@@ -49,6 +50,11 @@ def number(value: float | None, digits: int = 3) -> str:
     return NO_VALUE if value is None or math.isnan(value) else f"{value:.{digits}f}"
 
 
+def ends(lower: float, upper: float, digits: int = 2) -> str:
+    """Write an interval; an end that is not bounded is a dash."""
+    return " to ".join(f"{end:.{digits}f}" if math.isfinite(end) else NO_VALUE for end in (lower, upper))
+
+
 def statistic(name: str, value: float | int | str | None) -> str:
     """Write one statistic of a check: p-values never as 0, whole numbers whole, others to four digits."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
@@ -68,7 +74,7 @@ def statistics_text(check: CheckResult) -> str:
     return "; ".join(parts)
 
 
-def reasons(facts: RunFacts) -> list[tuple[str, str]]:
+def reasons(facts: Shown) -> list[tuple[str, str]]:
     """The verdict's reasons as (name of the check or "", sentence)."""
     names = {check.name for check in facts.verdict.evidence.checks}
     parts = (reason.partition(": ") for reason in facts.verdict.reasons)
@@ -78,14 +84,14 @@ def reasons(facts: RunFacts) -> list[tuple[str, str]]:
     ]
 
 
-def tally(facts: RunFacts) -> list[tuple[CheckStatus, int]]:
+def tally(facts: Shown) -> list[tuple[CheckStatus, int]]:
     """How many checks ended in each status, the bad news first."""
     statuses = [check.status for check in facts.verdict.evidence.checks]
     order: tuple[CheckStatus, ...] = ("fail", "hold", "not assessed", "pass")
     return [(status, statuses.count(status)) for status in order]
 
 
-def results(facts: RunFacts) -> list[list[Any]]:
+def results(facts: Shown) -> list[list[Any]]:
     """One row per system in the order of RESULT_COLUMNS; undefined metrics are None."""
     return [
         [system, *(facts.metric(system, m) for m in (*METRICS, "parsed")), _whole(facts.metric(system, "n"))]
@@ -97,14 +103,14 @@ def _whole(value: float | None) -> int | None:
     return None if value is None else int(value)
 
 
-def confusion(facts: RunFacts, system: str) -> list[list[int]]:
+def confusion(facts: Shown, system: str) -> list[list[int]]:
     """Counts (K, K+1): rows gold, columns predicted; the last column counts unparsed answers."""
     labels = facts.panel.labels
     pairs = Counter(zip(facts.panel.gold, facts.panel.systems[system].predicted, strict=True))
     return [[pairs[gold, said] for said in (*labels, UNPARSED)] for gold in labels]
 
 
-def confusion_rows(facts: RunFacts, system: str) -> list[list[Any]]:
+def confusion_rows(facts: Shown, system: str) -> list[list[Any]]:
     """The confusion matrix with its headings: the first column names the gold label."""
     labels = facts.panel.labels
     rows: list[list[Any]] = [["gold", *labels, UNPARSED]]
@@ -129,14 +135,14 @@ def _probabilities(log_probs: tuple[float, ...] | None, k: int) -> list[str]:
     return [""] * k if log_probs is None else [f"{math.exp(v):.9g}" for v in log_probs]
 
 
-def results_markdown(facts: RunFacts) -> str:
+def results_markdown(facts: Shown) -> str:
     """Markdown table of the holdout results."""
     heading = ["System", *METRICS.values(), "Parsed", "n"]
     rows = [[title(r[0]), *(number(v) for v in r[1:-1]), r[-1]] for r in results(facts)]
     return markdown(heading, rows)
 
 
-def checks_markdown(facts: RunFacts) -> str:
+def checks_markdown(facts: Shown) -> str:
     """Markdown table of the gate's checks."""
     rows = [
         [c.name, "yes" if c.required else "no", c.status.upper(), c.reason, statistics_text(c)]

@@ -12,9 +12,10 @@ from rich.text import Text
 
 from primum.reports import tables
 from primum.reports.facts import ADAPTER, RunFacts
+from primum.reports.shown import Shown
 
 COLOURS = {"PROMOTE": "green", "REJECT": "red", "HOLD": "yellow"}
-_MARKS = {"pass": "green", "fail": "bold red", "hold": "bold yellow", "not assessed": "bold magenta"}
+MARKS = {"pass": "green", "fail": "bold red", "hold": "bold yellow", "not assessed": "bold magenta"}
 
 _BROKEN = {
     "accuracy": "Accu-\nracy",
@@ -32,7 +33,7 @@ def print_result(console: Console, facts: RunFacts, out_dir: Path) -> None:
     Names and reasons are printed as they are: nothing in them is read as markup.
     """
     console.print(_results(facts))
-    console.print(_verdict(facts))
+    console.print(verdict_panel(facts))
     console.print(_checks(facts))
     if facts.registry_version is not None:
         console.print(Text(f"Registered: {facts.registry_version}"))
@@ -59,7 +60,8 @@ def _results(facts: RunFacts) -> Table:
     return table
 
 
-def _verdict(facts: RunFacts) -> Panel:
+def verdict_panel(facts: Shown) -> Panel:
+    """The outcome and why."""
     verdict, colour = facts.verdict, COLOURS[facts.verdict.outcome]
     lines = [
         Text("• ").append(f"{check}: " if check else "", style="bold").append(reason)
@@ -75,7 +77,5 @@ def _verdict(facts: RunFacts) -> Panel:
 
 
 def _checks(facts: RunFacts) -> Text:
-    parts = (
-        Text(f"{count} {status}", style=_MARKS[status]) for status, count in tables.tally(facts) if count
-    )
+    parts = (Text(f"{count} {status}", style=MARKS[status]) for status, count in tables.tally(facts) if count)
     return Text("Checks: ").append(Text(", ").join(parts))

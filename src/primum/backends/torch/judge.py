@@ -66,7 +66,7 @@ class Judgement(Frozen):
     """The folder's name, or `random weights`."""
     zero_shot: tuple[float, ...]
     adapter: tuple[float, ...]
-    """At the epoch that was best on validation."""
+    """At the epoch that was best on validation, the later one of equals."""
     parameters: int
 
 
@@ -131,7 +131,7 @@ def _one_seed(
     best, adapter = -1.0, 0.0
     for _ in _train_epochs(model, prompts, answers, gold, train, recipe, seed):
         reached = macro_f1(validation)
-        if reached > best:
+        if reached >= best:
             best, adapter = reached, macro_f1(test)
     return zero_shot, adapter, parameters
 

@@ -1,0 +1,34 @@
+"""What tables and figures need to know of what they show, be it a whole run or a table of predictions."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from primum.records import Panel, Verdict
+
+
+class Shown(Protocol):
+    """A verdict with the panel it was reached on."""
+
+    @property
+    def panel(self) -> Panel:
+        """Every system on the holdout."""
+
+    @property
+    def verdict(self) -> Verdict:
+        """What the gate decided on it."""
+
+    @property
+    def cached(self) -> bool:
+        """Whether stored evidence is shown and no look was spent."""
+
+    @property
+    def systems(self) -> tuple[str, ...]:
+        """The panel's systems, in the order of every table."""
+
+    @property
+    def classical(self) -> str | None:
+        """The classical system that was best on validation."""
+
+    def metric(self, system: str, name: str) -> float | None:
+        """A holdout metric as the gate's evidence has it; None = undefined."""
