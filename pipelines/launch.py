@@ -15,6 +15,7 @@ from rich.console import Console
 from primum.config import RunConfig, load_run, parse_overrides, validate
 from primum.errors import BadInput
 from primum.progress import display, say
+from primum.records import ALL_SITES
 from primum.workspace import Workspace, find_workspace, only_run, writable
 
 if TYPE_CHECKING:
@@ -96,9 +97,11 @@ def plan(config: RunConfig, output: Path) -> str:
 
 def _run_finetune(workspace: Workspace, config: RunConfig, output: Path, *, cache: bool) -> None:
     began = time.monotonic()
+    from primum.registry import require_ledger
     from primum.stack.store import bootstrap
 
     bootstrap(workspace)
+    require_ledger(workspace, config.task.name, ALL_SITES)
     from pipelines.finetune import finetune_pipeline
 
     opened = time.monotonic() - began

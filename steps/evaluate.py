@@ -18,7 +18,7 @@ from steps.caching import BY_CODE
 @step(enable_cache=False)  # production may have changed since
 def find_comparators(candidate: Bundle, config: RunConfig) -> Annotated[Comparators, "comparators"]:
     """Name the champion and the anchor, if there are any."""
-    return evaluation.comparators(config.task.name, ALL_SITES, candidate)
+    return evaluation.comparators(find_workspace(), config.task.name, ALL_SITES, candidate)
 
 
 @step(cache_policy=BY_CODE)  # an identical run must not spend a second look

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from contextlib import closing
 from pathlib import Path
 
 from primum.failures import failing_softly
 from primum.records import ALL_SITES
-from primum.workspace import Workspace, find_workspace
+from primum.workspace import Workspace, find_workspace, writable
 
 
 def parser() -> argparse.ArgumentParser:
@@ -62,7 +63,11 @@ def _add_predict(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "predict", help="label and calibrated probability for each record of a file"
     )
     predict.add_argument("records", type=Path, help="a file like the task's source, without the label column")
-    predict.add_argument("--task", required=True)
+    predict.add_argument("--task")
+    predict.add_argument(
+        "--config", type=Path, metavar="FILE", help="the run file that the adapter was trained with"
+    )
+    predict.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], help="as in run.py")
     predict.add_argument("--model", help="the base model's config, if not the default one")
     predict.add_argument("--version", type=int, help="a version that is not in production (research use)")
     predict.add_argument("--output", type=Path, metavar="FILE", help="write CSV there instead of to stdout")
@@ -199,20 +204,26 @@ def _registry_rollback(workspace: Workspace, arguments: argparse.Namespace) -> N
 
 
 def _predict(workspace: Workspace, arguments: argparse.Namespace) -> None:
-    from primum.config import load_run
+    from primum.config import load_run, parse_overrides
     from primum.predict import predict
     from primum.stack.store import bootstrap
 
     named = {"task": arguments.task, "model": arguments.model}
-    config = load_run(workspace.configs, overrides={k: v for k, v in named.items() if v})
+    overrides = {k: v for k, v in named.items() if v} | parse_overrides(arguments.set)
+    config = load_run(workspace.configs, arguments.config, overrides)
+    if arguments.output is not None:
+        writable(arguments.output.parent, "the folder of --output")
     bootstrap(workspace)
     result = predict(workspace, config, arguments.records, arguments.version)
     if arguments.output is None:
         result.to_csv(sys.stdout, index=False)
         return
-    temporary = arguments.output.with_name(f".{arguments.output.name}.part")
-    result.to_csv(temporary, index=False)
-    temporary.replace(arguments.output)
+    temporary = arguments.output.with_name(f".{arguments.output.name}.{os.getpid()}")
+    try:
+        result.to_csv(temporary, index=False)
+        temporary.replace(arguments.output)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def _split_restore(workspace: Workspace, arguments: argparse.Namespace) -> None:
@@ -277,6 +288,7 @@ def _dashboard(workspace: Workspace, arguments: argparse.Namespace) -> None:
 
 def _doctor(workspace: Workspace, arguments: argparse.Namespace) -> int:
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     from primum.doctor import examine
@@ -285,7 +297,7 @@ def _doctor(workspace: Workspace, arguments: argparse.Namespace) -> int:
     table = Table("", "state", "found", "how to mend", box=None)
     colours = {"ok": "green", "optional": "yellow", "broken": "red"}
     for f in findings:
-        table.add_row(f.what, f"[{colours[f.state]}]{f.state}[/]", f.detail, f.mend)
+        table.add_row(f.what, f"[{colours[f.state]}]{f.state}[/]", escape(f.detail), escape(f.mend))
     Console().print(table)
     return 1 if any(f.state == "broken" for f in findings) else 0
 

@@ -30,6 +30,8 @@ def serving(workspace: Workspace, port: int) -> Iterator[str]:
     Raises BadInput when the port is taken and Unavailable when the server does not come up.
     """
     _require_free(port)
+    for sign in (signal.SIGTERM, signal.SIGHUP):  # like Ctrl-C: the server must not outlive this process
+        signal.signal(sign, signal.default_int_handler)
     log = workspace.state / "logs" / "dashboard.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as sink:
@@ -52,7 +54,6 @@ def serving(workspace: Workspace, port: int) -> Iterator[str]:
 
 def wait_for_interrupt() -> None:
     """Block until Ctrl-C or a TERM signal."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         while True:
             time.sleep(3600)

@@ -47,12 +47,8 @@ def decide(  # noqa: PLR0913 - everything the evidence names
     )
     with closing(Ledger.open(workspace.ledger)) as ledger:
         payload = {"verdict": verdict.model_dump(mode="json")}
-        entry = ledger.record(
-            "decision",
-            task=config.task.name,
-            site=ALL_SITES,
-            holdout=split.dvc_hash,
-            payload=payload,
-            now=now,
-        )
+        where = {"task": config.task.name, "site": ALL_SITES, "holdout": split.dvc_hash}
+        same = (e.hash for e in ledger.entries(kind="decision", **where) if e.payload == payload)
+        # A run that was killed after writing finds its own entry again: one look, one decision.
+        entry = next(same, None) or ledger.record("decision", **where, payload=payload, now=now)
     return Decision(verdict=verdict, ledger_entry=entry)

@@ -34,11 +34,14 @@ from primum.versioning import load_part
 from primum.workspace import Workspace
 
 
-def comparators(task: str, site: str, candidate: Bundle) -> Comparators:
+def comparators(workspace: Workspace, task: str, site: str, candidate: Bundle) -> Comparators:
     """Champion and anchor of the task and site, less those that are the very adapter that asks."""
 
     def other(found: RegisteredVersion | None) -> RegisteredVersion | None:
-        return None if found and found.adapter_sha256 == candidate.card.adapter_sha256 else found
+        if found is None or found.adapter_sha256 != candidate.card.adapter_sha256:
+            return found
+        same_base = registry.fetch_bundle(workspace, found).card.base_hash == candidate.card.base_hash
+        return None if same_base else found
 
     return Comparators(
         champion=other(registry.champion(task, site)), anchor=other(registry.anchor(task, site))
@@ -76,19 +79,33 @@ def evaluate(  # noqa: PLR0913 - each thing that the panel stands on
     progress: Progress | None = None,
 ) -> Evaluation:
     """Reserve a look, then score base, adapter, classical models, champion and anchor on the holdout."""
-    look = reserve_look(workspace, config, split, candidate, now, run)
+    # Whatever can be refused is refused before a look is spent on it.
+    bundles = {"adapter": candidate, **_rivals(workspace, against)}
+    for name, bundle in bundles.items():
+        _require_base(name, bundle, backend)
     train, validation, test = (load_part(workspace.home, split, p, config.stack) for p in PARTS)
+    look = reserve_look(workspace, config, split, candidate, now, run)
     shared = leakage(pd.concat([train, validation]), test, config.task)
     if look.exhausted:  # the holdout stays closed: no record of it is scored
         return Evaluation(look=look, panel=_panel(config, test.head(0), {}), leakage=shared)
     systems = {"base": _score(backend, candidate, None, test, "base", progress)}
-    systems["adapter"] = _score(backend, candidate, Path(candidate.path), test, "adapter", progress)
-    for name, version in (("champion", against.champion), ("anchor", against.anchor)):
-        if version is not None:
-            bundle = registry.fetch_bundle(workspace, version)
-            systems[name] = _score(backend, bundle, Path(bundle.path), test, name, progress)
+    for name, bundle in bundles.items():
+        systems[name] = _score(backend, bundle, Path(bundle.path), test, name, progress)
     systems |= predict_baselines(baselines.fits, train, test, config.task, config.seed)
     return Evaluation(look=look, panel=_panel(config, test, systems), leakage=shared)
+
+
+def _rivals(workspace: Workspace, against: Comparators) -> dict[str, Bundle]:
+    found = {"champion": against.champion, "anchor": against.anchor}
+    return {name: registry.fetch_bundle(workspace, version) for name, version in found.items() if version}
+
+
+def _require_base(system: str, bundle: Bundle, backend: Backend) -> None:
+    if bundle.card.base_hash != backend.base_hash:
+        raise BadInput(
+            f"the {system} is an adapter of another base ({bundle.card.base_id}, {bundle.card.base_hash[:12]}); "
+            "use that base with --model, or give the new base a task of its own"
+        )
 
 
 def _score(  # noqa: PLR0913
@@ -100,11 +117,6 @@ def _score(  # noqa: PLR0913
     progress: Progress | None,
 ) -> Predictions:
     """Score with the bundle's own renderer. The bare base gets no temperature: it was never calibrated."""
-    if adapter is not None and bundle.card.base_hash != backend.base_hash:
-        raise BadInput(
-            f"the {system} was trained on another base ({bundle.card.base_id}); "
-            f"judge it with that base, or roll back before changing `model`"
-        )
     temperature = 1.0 if adapter is None else bundle.card.temperature
     chosen = backend.with_adapter(adapter)
     return score_records(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tempfile
 from pathlib import Path
 
 import pandas as pd
@@ -16,7 +17,7 @@ from primum.ingest import ingest_unlabelled
 from primum.progress import show
 from primum.records import ALL_SITES, Predictions, RegisteredVersion
 from primum.scoring import score_records
-from primum.workspace import Workspace
+from primum.workspace import Workspace, writable
 
 
 def predict(workspace: Workspace, config: RunConfig, file: Path, number: int | None = None) -> pd.DataFrame:
@@ -32,11 +33,8 @@ def predict(workspace: Workspace, config: RunConfig, file: Path, number: int | N
         raise BadInput(
             f"{version.name} is an adapter of {bundle.card.base_id}; choose that base with --model"
         )
-    report = ingest_unlabelled(config.task, file, workspace.work(config.task.name) / "predict")
-    try:
-        records = pd.read_parquet(report.path)
-    finally:
-        Path(report.path).unlink(missing_ok=True)
+    _require_same_features(config, bundle, version)
+    records = _read(workspace, config, file)
     predictions = score_records(
         backend.with_adapter(Path(bundle.path)),
         bundle.card.renderer,
@@ -46,6 +44,28 @@ def predict(workspace: Workspace, config: RunConfig, file: Path, number: int | N
         progress=show,
     )
     return table(predictions, version, bundle)
+
+
+def _read(workspace: Workspace, config: RunConfig, file: Path) -> pd.DataFrame:
+    """The checked records, in the order of the file; the folder is this call's own and goes with it."""
+    scratch = writable(workspace.state / "predict", "the state folder")
+    with tempfile.TemporaryDirectory(dir=scratch) as folder:
+        report = ingest_unlabelled(config.task, file, Path(folder))
+        return pd.read_parquet(report.path).sort_values("row", ignore_index=True)
+
+
+def _require_same_features(config: RunConfig, bundle: Bundle, version: RegisteredVersion) -> None:
+    """The task must still describe the columns that the adapter was trained on."""
+    trained = [(f.column, f.name, f.kind, f.unit, f.words) for f in bundle.card.renderer.features]
+    present = [(f.column, f.name, f.kind, f.unit, f.values) for f in config.task.features]
+    if trained != present:
+        changed = sorted({t[0] for t in trained} ^ {p[0] for p in present}) or [
+            "their names, units or values"
+        ]
+        raise BadInput(
+            f"task '{config.task.name}' has changed since {version.name} was trained ({', '.join(changed[:3])}); "
+            "restore the task file, or train again"
+        )
 
 
 def table(predictions: Predictions, version: RegisteredVersion, bundle: Bundle) -> pd.DataFrame:

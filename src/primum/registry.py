@@ -6,6 +6,7 @@ the ledger does not explain cannot come about by a crash.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shutil
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from primum.bundle import Bundle, open_bundle
-from primum.errors import BadInput
+from primum.errors import BadInput, Tampered
 from primum.ledger import Kind, Ledger
 from primum.records import Decision, RegisteredVersion
 from primum.workspace import Workspace
@@ -105,6 +106,7 @@ def promote(  # noqa: PLR0913 - an override names who and why
     An override is for a HOLD only, never where the leakage or the parsed check failed, and names who and why.
     Raises BadInput otherwise.
     """
+    _not_in_production(chosen)
     if chosen.outcome == "PROMOTE" and not override:
         return _to_production(workspace, chosen, "promotion", {"decision": chosen.ledger_entry}, now)
     if not override:
@@ -133,12 +135,16 @@ def rollback(
     earlier = [v for v in versions(task, site) if v.stage == "archived"]
     if to is not None:
         target = version(task, site, to)
+        _not_in_production(target)
         if target not in earlier:
             raise BadInput(f"{target.name} was never in production; `rollback` goes to a version that was")
-    elif present is None or not earlier:
-        raise BadInput(f"{task}@{site}: no earlier production version to roll back to")
     else:
-        target = earlier[0]
+        older = [v for v in earlier if present is not None and v.number < present.number]
+        if not older:
+            raise BadInput(
+                f"{task}@{site}: no earlier production version to roll back to; name one with --to"
+            )
+        target = older[0]
     details = {"from": present.number if present else None, "to": target.number}
     return _to_production(workspace, target, "rollback", details, now)
 
@@ -149,7 +155,9 @@ def keep_bundle(workspace: Workspace, bundle: Bundle) -> Path:
     if not target.exists():
         target.parent.mkdir(parents=True, exist_ok=True)
         temporary = target.with_name(f".{target.name}.{os.getpid()}")
+        shutil.rmtree(temporary, ignore_errors=True)  # what a killed call may have left
         shutil.copytree(bundle.path, temporary)
+        open_bundle(temporary, bundle.sha256)
         temporary.replace(target)
     return target
 
@@ -159,10 +167,31 @@ def fetch_bundle(workspace: Workspace, chosen: RegisteredVersion) -> Bundle:
     return open_bundle(workspace.bundles / chosen.bundle_sha256, chosen.bundle_sha256)
 
 
+def require_ledger(workspace: Workspace, task: str, site: str) -> None:
+    """Make sure that the ledger holds the decision on every version. Raises Tampered where it was replaced."""
+    with closing(Ledger.open(workspace.ledger)) as ledger:
+        known = {entry.hash for entry in ledger.entries(kind="decision", task=task, site=site)}
+    for found in versions(task, site):
+        if found.ledger_entry not in known:
+            raise _unknown(found)
+
+
+def _unknown(found: RegisteredVersion) -> Tampered:
+    return Tampered(
+        f"the ledger does not hold the decision on {found.name}; restore the ledger from a backup"
+    )
+
+
+def _not_in_production(chosen: RegisteredVersion) -> None:
+    if chosen.stage == "production":
+        raise BadInput(f"{chosen.name} is in production already")
+
+
 def _to_production(
     workspace: Workspace, chosen: RegisteredVersion, kind: Kind, details: dict[str, Any], now: datetime
 ) -> RegisteredVersion:
     fetch_bundle(workspace, chosen)  # an altered bundle must not reach production
+    require_ledger(workspace, chosen.task, chosen.site)
     payload = {"version": chosen.number, "bundle": chosen.bundle_sha256, **details}
     with closing(Ledger.open(workspace.ledger)) as ledger:
         ledger.record(kind, task=chosen.task, site=chosen.site, payload=payload, now=now)
@@ -175,22 +204,25 @@ def _set_production(chosen: RegisteredVersion) -> RegisteredVersion:
     first = anchor(chosen.task, chosen.site) is None
     name = _model_name(chosen.task, chosen.site)
     model_version = Client().get_model_version(name, chosen.number)
-    model_version.set_stage("production", force=True)
-    if first:
+    if first:  # before the stage: a crash in between must not let a later version become the anchor
         Client().update_model_version(name, model_version.id, add_tags=[ANCHOR_TAG])
+    model_version.set_stage("production", force=True)
     return version(chosen.task, chosen.site, chosen.number)
 
 
 def _failed_checks(workspace: Workspace, chosen: RegisteredVersion) -> set[str]:
     with closing(Ledger.open(workspace.ledger)) as ledger:
-        entry = next(e for e in ledger.entries() if e.hash == chosen.ledger_entry)
+        entry = next((e for e in ledger.entries() if e.hash == chosen.ledger_entry), None)
+    if entry is None:
+        raise _unknown(chosen)
     checks = entry.payload["verdict"]["evidence"]["checks"]
     return {check["name"] for check in checks if check["status"] == "fail"}
 
 
 def _model_name(task: str, site: str) -> str:
     slug = re.sub(r"[^A-Za-z0-9_-]+", "-", site)
-    return f"{task}.{slug}"
+    mark = "" if slug == site else f"-{hashlib.sha256(site.encode()).hexdigest()[:6]}"
+    return f"{task}.{slug}{mark}"
 
 
 def _ensure_model(task: str, site: str) -> None:

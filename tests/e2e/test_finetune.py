@@ -131,6 +131,7 @@ def test_predictions_name_label_probability_and_adapter(
     assert done.returncode == 0, done.stderr
     rows = list(csv.DictReader(done.stdout.splitlines()))
     assert len(rows) == 20
+    assert rows[0]["record_id"] != min(row["record_id"] for row in rows)  # the file's order, not the ids'
     for row in rows:
         both = float(row["probability_benign"]) + float(row["probability_malignant"])
         assert both == pytest.approx(1, abs=1e-6)

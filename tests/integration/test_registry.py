@@ -159,9 +159,38 @@ def test_rollback_goes_to_the_version_before_and_is_written_down(
     champion = registry.champion("back", "all")
     assert champion is not None
     assert champion.number == 1
+    assert kinds(workspace, "back")[-1] == "rollback"
     with pytest.raises(BadInput, match="was never in production"):
         registry.rollback(workspace, "back", "all", NOW, to=held.number)
-    assert kinds(workspace, "back")[-1] == "rollback"
+    with pytest.raises(BadInput, match="is in production already"):
+        registry.rollback(workspace, "back", "all", NOW, to=1)
+
+
+def test_rollback_twice_goes_further_back_and_never_forward(workspace: Workspace, tmp_path: Path) -> None:
+    for salt in (1, 2, 3):
+        register(workspace, tmp_path, "further", salt, "PROMOTE")
+    assert [registry.rollback(workspace, "further", "all", NOW).number for _ in range(2)] == [2, 1]
+    with pytest.raises(BadInput, match="no earlier production version"):
+        registry.rollback(workspace, "further", "all", NOW)
+    assert registry.rollback(workspace, "further", "all", NOW, to=3).number == 3
+
+
+def test_what_is_in_production_is_not_promoted_again(workspace: Workspace, tmp_path: Path) -> None:
+    promoted = register(workspace, tmp_path, "again", 1, "PROMOTE")
+    with pytest.raises(BadInput, match="is in production already"):
+        registry.promote(workspace, promoted, NOW)
+    assert kinds(workspace, "again").count("promotion") == 1
+
+
+def test_a_replaced_ledger_is_noticed(workspace: Workspace, tmp_path: Path) -> None:
+    held = register(workspace, tmp_path, "replaced", 1, "HOLD")
+    other = Workspace(project=workspace.project, home=tmp_path / "other")
+    registry.keep_bundle(other, registry.fetch_bundle(workspace, held))
+    with pytest.raises(Tampered, match="restore the ledger"):
+        registry.require_ledger(other, "replaced", "all")
+    with pytest.raises(Tampered, match="restore the ledger"):
+        registry.promote(other, held, NOW, override=True, by="A", why="b")
+    assert registry.champion("replaced", "all") is None
 
 
 def test_an_override_is_for_a_hold_only_and_names_who_and_why(workspace: Workspace, tmp_path: Path) -> None:

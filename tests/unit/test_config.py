@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import yaml
 
-from primum.config import RunConfig, load_run, parse_overrides, read_yaml
+from primum.config import RunConfig, TaskConfig, load_run, parse_overrides, read_yaml
 from primum.errors import BadInput
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
@@ -76,6 +77,11 @@ def test_a_new_task_may_be_written_out_in_the_run_file(tmp_path: Path) -> None:
         ("task.label.positive=x", "positive: 'x' is not one of ['benign', 'malignant']"),
         ("task.features=[target]", "'target' is the label; using it is leakage"),
         ("gate=[1]", "`gate`: must be a name or a mapping, not list"),
+        ("seed=4294967296", "`seed`: Input should be less than 4294967296"),
+        ("seed=true", "`seed`: Input should be a valid integer"),
+        ("model.recipe.ranks=[8, 8]", "ranks must be at least 1, each once"),
+        ("model.recipe.learning_rate=.nan", "`model.recipe.learning_rate`"),
+        ("task=" + "a" * 300, "unknown task"),
         ("seed.a=1", "--set seed.a: `seed` holds no keys of its own"),
     ],
 )
@@ -144,3 +150,18 @@ def test_a_config_survives_the_way_through_python_and_json_values() -> None:
     config = load()
     assert RunConfig.model_validate(config.model_dump()) == config
     assert RunConfig.model_validate_json(config.model_dump_json()) == config
+
+
+def test_a_task_with_its_own_source_needs_its_own_name(tmp_path: Path) -> None:
+    file = tmp_path / "run.yaml"
+    file.write_text("task: {source: {path: mine.csv}}\n")
+    with pytest.raises(BadInput, match=r"task\.name"):
+        load(file=file)
+
+
+def test_the_readmes_example_task_is_valid() -> None:
+    readme = (CONFIGS.parent / "README.md").read_text()
+    example = readme.split("```yaml")[1].split("```")[0]
+    task = TaskConfig.model_validate({"name": "my_task", **yaml.safe_load(example)})
+    assert task.labels == ("no", "yes")
+    assert len(example.strip().splitlines()) <= 10

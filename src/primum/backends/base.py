@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
+from pydantic import Field, field_validator
 
 from primum.records import Candidate, Example, Frozen
 
@@ -14,22 +15,29 @@ from primum.records import Candidate, Example, Frozen
 class Recipe(Frozen):
     """How an adapter is trained. Good values depend on the base: configs/models/*.yaml override them."""
 
-    ranks: tuple[int, ...] = (8, 16)
+    ranks: tuple[int, ...] = Field(default=(8, 16), min_length=1)
     """The sweep: one candidate per rank."""
     alpha_ratio: float = 2.0
     """LoRA alpha / rank."""
     dropout: float = 0.0
     target_modules: str | tuple[str, ...] = "all-linear"
-    learning_rate: float = 2e-4
-    epochs: int = 4
+    learning_rate: float = Field(default=2e-4, gt=0, allow_inf_nan=False)
+    epochs: int = Field(default=4, ge=1)
     patience: int = 2
     """Epochs without a better validation macro-F1 (or, at the same one, a lower loss) before training stops."""
-    batch_size: int = 16
+    batch_size: int = Field(default=16, ge=1)
     warmup_ratio: float = 0.1
     weight_decay: float = 0.0
     max_grad_norm: float = 1.0
     class_balanced: bool = True
     """Sample every class equally often in training (never in validation or the holdout)."""
+
+    @field_validator("ranks")
+    @classmethod
+    def _distinct(cls, ranks: tuple[int, ...]) -> tuple[int, ...]:
+        if min(ranks) < 1 or len(set(ranks)) != len(ranks):
+            raise ValueError("ranks must be at least 1, each once")
+        return ranks
 
 
 class GenerationLimits(Frozen):

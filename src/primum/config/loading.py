@@ -111,20 +111,21 @@ def _section(folder: Path, section: str, value: Any) -> dict[str, Any]:
         return _named(folder, section, value)
     if isinstance(value, dict):
         name = value.get("name")
-        if section == "task" and name is not None and not (folder / f"{name}.yaml").exists():
+        if section == "task" and name is None and {"source", "label"} & set(value):
+            raise BadInput("`task.name` is missing; a task with a source of its own needs a name of its own")
+        if section == "task" and name is not None and name not in {p.stem for p in folder.glob("*.yaml")}:
             return value  # a whole new task, written out in the run file
         return _merge(_named(folder, section, name or DEFAULTS[section]), value)
     raise BadInput(f"`{section}`: must be a name or a mapping, not {type(value).__name__}")
 
 
 def _named(folder: Path, section: str, name: str) -> dict[str, Any]:
-    path = folder / f"{name}.yaml"
-    if not path.exists():
-        known = sorted(p.stem for p in folder.glob("*.yaml"))
+    known = sorted(p.stem for p in folder.glob("*.yaml"))
+    if name not in known:
         near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)
         hint = f"; did you mean '{near[0]}'?" if near else ""
         raise BadInput(f"unknown {section} '{name}'{hint} Known: {', '.join(known)} (files of {folder})")
-    data = read_yaml(path)
+    data = read_yaml(folder / f"{name}.yaml")
     data.setdefault("name", name)
     return data
 

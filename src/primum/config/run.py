@@ -50,7 +50,7 @@ class RunConfig(Frozen):
     model: ModelConfig
     gate: GateConfig = GateConfig()
     stack: StackConfig = StackConfig()
-    seed: int = Field(default=42, ge=0)
+    seed: int = Field(default=42, ge=0, lt=2**32, strict=True)
 
 
 SECTIONS = {"task": "tasks", "model": "models", "gate": "gates", "stack": "stacks"}

@@ -83,6 +83,7 @@ def publish(out_dir: Path, facts: RunFacts) -> Path:
     report = write_run(out_dir, facts)
     link = out_dir.parent / "latest"
     temporary = link.with_name(f".latest-{os.getpid()}")
+    temporary.unlink(missing_ok=True)
     temporary.symlink_to(out_dir.name, target_is_directory=True)
     temporary.replace(link)
     return report

@@ -50,10 +50,10 @@ def _skip_integrations() -> None:
 
 @functools.cache
 def code_hash() -> str:
-    """SHA-256 of every Python file of primum: edited library code must not come back as `cached`."""
+    """SHA-256 of primum's code and embedded base: what was made by others must not come back as `cached`."""
     root = Path(__file__).resolve().parents[1]
     digest = hashlib.sha256()
-    for path in sorted(root.rglob("*.py")):
+    for path in sorted([*root.rglob("*.py"), *(root / "base_model").iterdir()]):
         digest.update(str(path.relative_to(root)).encode())
         digest.update(path.read_bytes())
     return digest.hexdigest()
