@@ -19,7 +19,7 @@ from primum.records import (
 )
 from primum.registry import utc_now
 from primum.reports.facts import RunFacts
-from primum.reports.run import gather, publish
+from primum.reports.run import gather, publish, summary
 from primum.scoring import PromptFit
 from primum.selection import best_candidate
 from primum.versioning import pointer_note
@@ -63,6 +63,6 @@ def report(  # noqa: PLR0913 - a report shows everything
         cached=run.steps["evaluate"].status.value == "cached",
         pointer=pointer_note(find_workspace().home, split),
     )
-    log_metadata({"output": output})
+    log_metadata(metadata={**summary(facts)}, run_id_name_or_prefix=run.id)
     page = publish(Path(output), facts).read_text(encoding="utf-8")
     return HTMLString(page), facts

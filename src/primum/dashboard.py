@@ -62,9 +62,10 @@ def wait_for_interrupt() -> None:
 
 
 def _environment(workspace: Workspace) -> dict[str, str]:
-    from primum.stack.store import bootstrap, store_url
+    from primum.stack.store import bootstrap, skip_survey, store_url
 
     bootstrap(workspace)
+    skip_survey()
     return {
         **os.environ,
         # A folder of its own: the server's configuration must not become the client's.

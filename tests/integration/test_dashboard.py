@@ -51,6 +51,9 @@ def test_the_dashboard_comes_up_and_stops_with_ctrl_c(project: Path, tmp_path: P
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v1/info", timeout=10) as reply:
             info = json.load(reply)
         assert (info["database_type"], info["analytics_enabled"]) == ("sqlite", False)
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v1/current-user", timeout=10) as reply:
+            user = json.load(reply)
+        assert user["body"]["email_opted_in"] is False  # else the first page is a form, not the runs
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=10) as reply:
             assert b"<html" in reply.read().lower()
     finally:

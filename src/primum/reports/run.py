@@ -71,6 +71,21 @@ def gather(  # noqa: PLR0913 - a report shows everything
     )
 
 
+def summary(facts: RunFacts) -> dict[str, str | float]:
+    """What a run is known by in the dashboard: verdict, hashes, the adapter's metrics on the holdout."""
+    metrics = facts.verdict.evidence.metrics.get("adapter", {})
+    return {
+        "verdict": facts.verdict.outcome,
+        "registry_version": str(facts.registry_version),
+        "split_version": facts.split.dvc_hash,
+        "prompt_hash": facts.prompt_hash,
+        "base_hash": facts.base_hash,
+        "bundle_hash": facts.bundle_hash,
+        "git_revision": facts.git_revision,
+        **{name: value for name, value in metrics.items() if value is not None},
+    }
+
+
 def _cut(fit: PromptFit) -> str | None:
     """What truncation did, in words."""
     if not fit.cut:
