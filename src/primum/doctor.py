@@ -103,6 +103,7 @@ def _git(workspace: Workspace) -> Finding:
 def _configs(workspace: Workspace) -> Finding:
     from primum.config import load_run
 
+    load_run(workspace.configs)
     tasks = sorted(p.stem for p in (workspace.configs / "tasks").glob("*.yaml"))
     for task in tasks:
         load_run(workspace.configs, overrides={"task": task})

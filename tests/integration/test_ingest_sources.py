@@ -166,8 +166,12 @@ from primum.ingest import ingest
 folder = Path(sys.argv[1])
 task = TaskConfig.model_validate_json((folder / "task.json").read_text())
 report = ingest(task, folder, folder / "out", 1)
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-print(report.rows, peak // (2**20 if sys.platform == "darwin" else 2**10))
+if sys.platform == "darwin":
+    mebibytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 2**20
+else:  # ru_maxrss of a child begins with its parent's peak; VmHWM begins anew with the program
+    status = Path("/proc/self/status").read_text()
+    mebibytes = int(status.split("VmHWM:")[1].split()[0]) // 2**10
+print(report.rows, mebibytes)
 """
 
 

@@ -11,7 +11,7 @@ class PretrainConfig(Frozen):
     """Data, shape and training of the base. The same config and machine give the same model."""
 
     seed: int = 0
-    tokens: int = Field(default=5_000_000, gt=0)
+    tokens: int = Field(default=10_000_000, gt=0)
     """Training stops at the first batch that reaches this many tokens."""
     vocab_size: int = Field(default=1536, ge=512)
     hidden_size: int = Field(default=128, ge=16)
@@ -22,10 +22,10 @@ class PretrainConfig(Frozen):
     """Positions of the shipped model; training sees up to `longest` of them."""
     longest: int = Field(default=420, ge=64)
     """Tokens of the longest training conversation; longer ones are left out."""
-    ramp_ratio: float = Field(default=0.4, gt=0)
+    ramp_ratio: float = Field(default=0.25, gt=0)
     """Share of training in which records grow to their full length."""
-    conditions: int = Field(default=8, ge=1)
-    """Made-up conditions in which every word has a lasting weight, to be learned into the model."""
+    conditions: int = Field(default=16, ge=1)
+    """Lasting worlds: made-up conditions whose rule stays the same, to be learned into the weights."""
     batch_tokens: int = Field(default=2048, gt=0)
     muon_learning_rate: float = Field(default=0.003, gt=0)
     """Muon, for the matrices inside the layers (update scaled to AdamW's RMS)."""
@@ -33,7 +33,7 @@ class PretrainConfig(Frozen):
     """AdamW, for embeddings and norms."""
     weight_decay: float = Field(default=0.01, ge=0)
     warmup_ratio: float = Field(default=0.03, ge=0, lt=1)
-    cooldown_ratio: float = Field(default=0.9, gt=0, le=1)
+    cooldown_ratio: float = Field(default=0.5, gt=0, le=1)
     """Share of training over which the learning rates fall linearly to zero."""
     value_loss_weight: float = Field(default=0.2, ge=0)
     """Weight of the loss on the records' numbers: to foresee them is to read those before."""

@@ -5,7 +5,7 @@ the functions that fine-tuning uses (`render_message`, `write_standardised`), in
 
 - recited: a record comes back in another order, so that every value can be looked up by its name;
 - stated: the question states the rule ("Is heart rate above +05?"), so that one prompt determines its answer;
-- lasting: a made-up condition in which every word has one weight for the whole corpus, to be learned;
+- lasting: a made-up condition with one rule for the whole corpus, to be learned into the weights;
 - in_context: the rule belongs to this conversation and has to be inferred from the labelled records before.
 """
 
@@ -25,14 +25,10 @@ from primum.pretraining.tables import Columns, Record, draw_columns
 from primum.prompts import render_message, write_standardised
 
 Kind = Literal["recited", "stated", "lasting", "in_context"]
-SHARES: dict[Kind, float] = {"stated": 0.42, "lasting": 0.5, "in_context": 0.05, "recited": 0.03}
+SHARES: dict[Kind, float] = {"stated": 0.4, "lasting": 0.5, "in_context": 0.05, "recited": 0.05}
 EARLY_STATED = 0.9
 """Share of stated conversations at the very start: reading numbers is what all the rest builds on."""
 REFERENCE_RECORDS = 256
-CONDITIONS_ASKED = 4
-CONDITION_NOISE = 0.1
-_CUTS = {2: (0.0,), 3: (-0.4, 0.4), 4: (-0.6, 0.0, 0.6)}
-"""Number of classes -> where a condition's score is cut."""
 
 
 class Turn(NamedTuple):
@@ -65,13 +61,21 @@ class Rule:
     noise: float
     cuts: np.ndarray
     """(classes - 1,) ascending"""
+    scale: tuple[float, float]
+    """Mean and standard deviation of the score."""
     answers: tuple[str, ...]
     question: str
+    score_question: str
 
     def label(self, columns: Columns, record: Record, rng: np.random.Generator) -> str:
         """The class of a record; missing values count as average."""
-        score = float(self._scores(columns, record.values[None])[0]) + self.noise * rng.standard_normal()
-        return self.answers[int(np.searchsorted(self.cuts, score))]
+        noisy = self.score(columns, record) + self.noise * rng.standard_normal()
+        return self.answers[int(np.searchsorted(self.cuts, noisy))]
+
+    def score(self, columns: Columns, record: Record) -> float:
+        """The standardised score of a record, without noise."""
+        mean, sd = self.scale
+        return (float(self._scores(columns, record.values[None])[0]) - mean) / sd
 
     def _scores(self, columns: Columns, values: np.ndarray) -> np.ndarray:
         effects = columns.effects(values, self.category_effects)
@@ -81,7 +85,7 @@ class Rule:
 
 def draw_rule(rng: np.random.Generator, columns: Columns) -> Rule:
     """A threshold, sparse or dense linear rule, at times with an interaction; prevalence .25 to .75."""
-    question, _, answers = _hidden_question(rng)
+    question, score_question, answers = _hidden_question(rng)
     width = len(columns.names)
     relevant = min(width, int(pick(rng, (1, 2, 3, 4, 6, 10, width))))
     weights = np.zeros(width)
@@ -97,67 +101,35 @@ def draw_rule(rng: np.random.Generator, columns: Columns) -> Rule:
         interaction=float(rng.uniform(-1, 1)) if relevant > 1 and rng.random() < 0.25 else 0.0,
         noise=float(pick(rng, (0.0, 0.1, 0.3))),
         cuts=np.zeros(len(answers) - 1),
+        scale=(0.0, 1.0),
         answers=answers,
         question=question,
+        score_question=score_question,
     )
     scores = rule._scores(columns, columns.draw(rng, REFERENCE_RECORDS))
     classes = len(answers)
     shares = rng.uniform(0.25, 0.75, 1) if classes == 2 else np.arange(1, classes) / classes
-    return replace(rule, cuts=np.quantile(scores, shares))
-
-
-@dataclass(frozen=True)
-class Condition:
-    """A made-up condition that lasts through the corpus: every word has a fixed, random weight in it.
-
-    The score of any record is the weighted sum of its values, each by the words of its name.
-    """
-
-    question: str
-    score_question: str
-    answers: tuple[str, ...]
-    word_weights: dict[str, float]
-
-    def score(self, record: Record) -> float:
-        """Weighted sum over the square root of the number of columns; missing values count as average."""
-        total = 0.0
-        for name, words, value in zip(record.names, record.categories, record.values, strict=True):
-            if not np.isnan(value):
-                amount = self.word_weights[words[int(value)]] if words else float(value)
-                total += self._weight(name) * amount
-        return float(total / np.sqrt(len(record.names)))
-
-    def _weight(self, name: str) -> float:
-        weights = [self.word_weights.get(word, 0.0) for word in name.split()]
-        return float(sum(weights) / np.sqrt(len(weights)))
-
-    def ask(self, rng: np.random.Generator, record: Record) -> Asked:
-        """The class of the record, or its score as a number: a denser lesson on the same rule."""
-        score = self.score(record)
-        if rng.random() < 0.5:
-            return Asked(self.score_question, OPEN, write_standardised(score))
-        cuts = _CUTS[len(self.answers)]
-        noisy = score + CONDITION_NOISE * rng.standard_normal()
-        return Asked(self.question, self.answers, self.answers[int(np.searchsorted(cuts, noisy))])
+    mean, sd = float(scores.mean()), max(float(scores.std()), 1e-6)
+    return replace(rule, scale=(mean, sd), cuts=np.quantile((scores - mean) / sd, shares))
 
 
 @dataclass(frozen=True)
 class Worlds:
-    """What lasts through one corpus."""
+    """Everything that lasts through one corpus: a few record forms, each with its conditions."""
 
-    conditions: tuple[Condition, ...]
+    columns: tuple[Columns, ...]
+    rules: tuple[tuple[Rule, ...], ...]
 
     @classmethod
-    def from_seed(cls, seed: int, conditions: int) -> Worlds:
-        """Draw the lasting conditions."""
+    def from_seed(cls, seed: int, conditions: int, per_form: int = 4) -> Worlds:
+        """Draw the lasting conditions, `per_form` of them on each record form of 6 to 32 columns."""
         rng = np.random.default_rng([seed, 1])
-        words = {*lexicon.NOUNS, *lexicon.MODIFIERS, *(w for words in lexicon.CATEGORY_VALUES for w in words)}
-        return cls(
-            tuple(
-                Condition(*_hidden_question(rng), {word: rng.standard_normal() for word in sorted(words)})
-                for _ in range(conditions)
-            )
-        )
+        forms, rules = [], []
+        for _ in range(max(1, conditions // per_form)):
+            form = draw_columns(rng, int(rng.integers(6, 33)))
+            forms.append(form)
+            rules.append(tuple(draw_rule(rng, form) for _ in range(min(per_form, conditions))))
+        return cls(tuple(forms), tuple(rules))
 
     def conversation(self, rng: np.random.Generator, hardness: float = 1.0) -> Conversation:
         """One conversation; `hardness` (0 to 1) raises the number of columns from 4 to 32."""
@@ -166,7 +138,8 @@ class Worlds:
         if kind == "recited":
             return _recited(rng, hardness)
         if kind == "lasting":
-            return _lasting(rng, hardness, self.conditions)
+            form = int(rng.integers(len(self.columns)))
+            return _lasting(rng, self.columns[form], self.rules[form])
         return _stated(rng, hardness) if kind == "stated" else _in_context(rng, hardness)
 
     def stream(self, seed: int, ramp: int) -> Iterator[Conversation]:
@@ -202,12 +175,14 @@ def _stated(rng: np.random.Generator, hardness: float) -> Conversation:
     return Conversation("stated", tuple(turns))
 
 
-def _lasting(rng: np.random.Generator, hardness: float, conditions: tuple[Condition, ...]) -> Conversation:
-    """One record, asked about some of the conditions in turn."""
-    record = draw_columns(rng, _count(rng, hardness), hardness).record(rng)
-    chosen = rng.permutation(len(conditions))[:CONDITIONS_ASKED]
-    asked = [conditions[i].ask(rng, record) for i in chosen]
-    turns = (_turn(one, record if i == 0 else None) for i, one in enumerate(asked))
+def _lasting(rng: np.random.Generator, columns: Columns, rules: tuple[Rule, ...]) -> Conversation:
+    """One record, asked about all its conditions in turn; at times in another order of columns."""
+    record = columns.record(rng)
+    shown = record.shuffled(rng) if rng.random() < 0.3 else record
+    turns: list[Turn] = []
+    for i in rng.permutation(len(rules)):
+        asked = _hidden(rng, rules[i], columns, record, score=rng.random() < 0.5)
+        turns.append(_turn(asked, None if turns else shown))
     return Conversation("lasting", tuple(turns))
 
 
@@ -215,11 +190,17 @@ def _in_context(rng: np.random.Generator, hardness: float) -> Conversation:
     columns = draw_columns(rng, int(rng.integers(1, 3 + round(4 * hardness))))
     rule = draw_rule(rng, columns)
     records = (columns.record(rng) for _ in range(int(rng.integers(4, 13))))
-    turns = (
-        _turn(Asked(rule.question, rule.answers, rule.label(columns, record, rng)), record)
-        for record in records
-    )
+    turns = (_turn(_hidden(rng, rule, columns, r), r) for r in records)
     return Conversation("in_context", tuple(turns))
+
+
+def _hidden(
+    rng: np.random.Generator, rule: Rule, columns: Columns, record: Record, score: bool = False
+) -> Asked:
+    """The class of the record, or its score as a number: a denser lesson on the same rule."""
+    if score:
+        return Asked(rule.score_question, OPEN, write_standardised(rule.score(columns, record)))
+    return Asked(rule.question, rule.answers, rule.label(columns, record, rng))
 
 
 def _turn(asked: Asked, record: Record | None = None) -> Turn:
