@@ -118,7 +118,7 @@ def _judgements(judged: Sequence[JudgedSet]) -> str:
 _JUDGEMENTS = """## Fine-tuned on real sets
 Macro-F1 on the test part, mean over seeds; 50/15/35 stratified split; LoRA r = 8 on all linear layers,
 learning rate 5e-3, batches of 8, 6 epochs, the epoch that was best on validation. The control is the same LoRA
-on *random* weights of the same shape: the gain of pretraining is the distance between the two, not the adapter's score.
+on *random* weights of the same shape: pretraining gains the distance between the two, not the adapter's score.
 
 | set | records | zero-shot | adapter | control: random weights | LASSO |
 |---|---|---|---|---|---|
