@@ -30,7 +30,8 @@ def serving(workspace: Workspace, port: int) -> Iterator[str]:
     Raises BadInput when the port is taken and Unavailable when the server does not come up.
     """
     _require_free(port)
-    for sign in (signal.SIGTERM, signal.SIGHUP):  # like Ctrl-C: the server must not outlive this process
+    # All end like Ctrl-C, even where a shell started us with it ignored: the server must not outlive us.
+    for sign in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(sign, signal.default_int_handler)
     log = workspace.state / "logs" / "dashboard.log"
     log.parent.mkdir(parents=True, exist_ok=True)

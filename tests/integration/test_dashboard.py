@@ -58,7 +58,10 @@ def test_the_dashboard_comes_up_and_stops_with_ctrl_c(project: Path, tmp_path: P
             assert b"<html" in reply.read().lower()
     finally:
         command.send_signal(signal.SIGINT)
-        out, _ = command.communicate(timeout=40)
+        try:
+            out, _ = command.communicate(timeout=40)
+        finally:
+            command.terminate()
     assert command.returncode == 0
     assert "dashboard stopped" in out
     deadline = time.monotonic() + 10
