@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: constraints setup finetune test unit lint coverage dashboard docs clean
+.PHONY: constraints setup finetune test unit lint dashboard docs clean
 
 setup: $(STAMP)
 
