@@ -4,6 +4,7 @@ from zenml import pipeline
 from zenml.enums import ExecutionMode
 
 from primum.config import RunConfig
+from steps.base import find_base
 from steps.baselines import fit_baselines
 from steps.evaluate import evaluate, find_comparators
 from steps.finetune import finetune
@@ -20,12 +21,13 @@ from steps.split import make_split
 def finetune_pipeline(config: RunConfig, output: str) -> None:
     """Ingest -> split -> prompts -> (baselines, LoRA sweep -> select) -> evaluate -> gate -> register -> report."""
     task, model, stack, seed = config.task, config.model, config.stack, config.seed
-    ingested = ingest_records(task, seed)
+    base_hash = find_base(model, stack)
+    ingested = ingest_records(task, seed, after="find_base")
     split = make_split(ingested, task, stack, seed)
-    renderer, prompt_fit = fit_prompts(split, task, model, stack)
+    renderer, prompt_fit = fit_prompts(base_hash, split, task, model, stack)
     baselines = fit_baselines(split, task, stack, seed)
     candidates = [
-        finetune(split, renderer, task, model, stack, rank, seed, id=f"finetune_r{rank}")
+        finetune(base_hash, split, renderer, task, model, stack, rank, seed, id=f"finetune_r{rank}")
         for rank in model.recipe.ranks
     ]
     bundle = select(candidates, split, renderer, config)

@@ -17,6 +17,7 @@ from steps.caching import BY_CODE
 
 @step(cache_policy=BY_CODE)
 def finetune(  # noqa: PLR0913 - the cache key is what is passed
+    base_hash: str,
     split: SplitVersion,
     renderer: Renderer,
     task: TaskConfig,
@@ -37,5 +38,11 @@ def finetune(  # noqa: PLR0913 - the cache key is what is passed
         out_dir=workspace.work(task.name) / f"seed{seed}-r{rank}",
         progress=lambda what, done, total: show(f"rank {rank}: {what}", done, total),
     )
-    log_metadata({"validation_macro_f1": candidate.validation_macro_f1, "best_epoch": candidate.best_epoch})
+    log_metadata(
+        {
+            "base_hash": base_hash,
+            "validation_macro_f1": candidate.validation_macro_f1,
+            "best_epoch": candidate.best_epoch,
+        }
+    )
     return candidate

@@ -16,12 +16,19 @@ from steps.caching import BY_CODE
 
 @step(cache_policy=BY_CODE)
 def fit_prompts(
-    split: SplitVersion, task: TaskConfig, model: ModelConfig, stack: StackConfig
+    base_hash: str, split: SplitVersion, task: TaskConfig, model: ModelConfig, stack: StackConfig
 ) -> tuple[Annotated[Renderer, "renderer"], Annotated[PromptFit, "prompt_fit"]]:
     """Fit the renderer on the training part; of the other parts only the prompts' lengths are looked at."""
     workspace = find_workspace()
     backend = open_backend(model, stack, workspace.project)
     parts = [load_part(workspace.home, split, part, stack) for part in PARTS]
     renderer, fit = prepare_renderer(backend, task, model, *parts)
-    log_metadata({"prompt_hash": renderer.content_hash(), "longest_prompt": fit.longest, "cut": fit.cut})
+    log_metadata(
+        {
+            "base_hash": base_hash,
+            "prompt_hash": renderer.content_hash(),
+            "longest_prompt": fit.longest,
+            "cut": fit.cut,
+        }
+    )
     return renderer, fit

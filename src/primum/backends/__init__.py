@@ -32,6 +32,20 @@ def open_backend(model: ModelConfig, stack: StackConfig, root: Path) -> Backend:
     return open_torch(model, stack, root)
 
 
+def identify_base(model: ModelConfig, stack: StackConfig, root: Path) -> str:
+    """Content hash of the base that `open_backend` would load (64 hex digits), without loading it.
+
+    Raises BadInput when there is none.
+    """
+    if stack.backend == "fake":
+        from primum.backends.fake import FakeBackend
+
+        return FakeBackend(model.name).base_hash
+    from primum.backends.base_files import hash_base, locate
+
+    return hash_base(*locate(model, root))
+
+
 def pretrain_base(config: PretrainConfig, out_dir: Path, progress: Progress | None = None) -> PretrainReport:
     """Make the embedded base anew from synthetic worlds, complete or not at all, in `out_dir`."""
     from primum.backends.torch.pretrain import pretrain

@@ -1,0 +1,109 @@
+"""Find and hash a base model's files: the embedded one, a folder, or a pinned revision of the hub.
+
+No deep-learning library is imported here: whether a base is there is known before anything heavy starts.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import logging
+import re
+from pathlib import Path
+
+import primum
+from primum.config import ModelConfig
+from primum.errors import BadInput, Unavailable
+
+_TOKENIZER = (
+    "tokenizer*",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.*",
+    "merges.txt",
+    "chat_template*",
+)
+_FILES = ("*.safetensors", "*.safetensors.index.json", "config.json", *_TOKENIZER)
+
+
+def locate(model: ModelConfig, root: Path) -> tuple[Path, str]:
+    """Return the base's folder and its id; a hub id is fetched, or taken from the local cache."""
+    if model.source == "embedded":
+        return Path(primum.__file__).parent / "base_model", "primum-base"
+    folder = root / model.source
+    if folder.is_dir():
+        return folder, folder.resolve().name
+    if not re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", model.source):
+        raise BadInput(
+            f"model.source: '{model.source}' is neither a folder nor a hub id; "
+            "write `embedded`, a folder or owner/name"
+        )
+    if not re.fullmatch(r"[0-9a-f]{40}", model.revision or ""):
+        raise BadInput(f"model.revision: the hub id '{model.source}' needs a pinned commit (40 hex digits)")
+    return _fetch(model.source, str(model.revision)), f"{model.source}@{model.revision}"
+
+
+def _fetch(hub_id: str, revision: str) -> Path:
+    """The snapshot's folder, from the cache where it is whole: a pinned commit never changes."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError, RepositoryNotFoundError, RevisionNotFoundError
+
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # its retries are not for the reader
+    patterns = list(_FILES)
+    try:
+        cached = Path(
+            snapshot_download(hub_id, revision=revision, allow_patterns=patterns, local_files_only=True)
+        )
+        if is_whole(cached):
+            return cached
+    except LocalEntryNotFoundError:
+        pass
+    try:
+        return Path(snapshot_download(hub_id, revision=revision, allow_patterns=patterns))
+    except (RepositoryNotFoundError, RevisionNotFoundError):
+        raise BadInput(f"model.source: the hub has no '{hub_id}' at revision {revision[:12]}") from None
+    except LocalEntryNotFoundError:
+        raise BadInput(
+            f"model.source: '{hub_id}' is not on this machine and the hub cannot be reached; "
+            f"fetch it where there is a network (hf download {hub_id} --revision {revision}) or give a folder"
+        ) from None
+    except OSError as error:
+        raise Unavailable(f"model.source: '{hub_id}' could not be fetched ({type(error).__name__})") from None
+
+
+def is_whole(folder: Path) -> bool:
+    """True when config and every weight file that the folder's index names (or any, without index) are there."""
+    index = folder / "model.safetensors.index.json"
+    try:
+        named = set(json.loads(index.read_bytes())["weight_map"].values()) if index.is_file() else set()
+    except (ValueError, KeyError, AttributeError):
+        return False
+    there = {p.name for p in folder.glob("*.safetensors") if p.is_file()}
+    return (folder / "config.json").is_file() and bool(there) and named <= there
+
+
+def hash_base(folder: Path, base_id: str) -> str:
+    """SHA-256 (64 hex digits) over names and contents of weights, config, tokenizer and chat template.
+
+    Raises BadInput when weights or tokenizer are missing. Computed once per process while the files stay as
+    they are.
+    """
+    files = sorted({p for pattern in _FILES for p in folder.glob(pattern) if p.is_file()})
+    names = {p.name for p in files}
+    if not is_whole(folder):
+        raise BadInput(f"base model '{base_id}': config.json or *.safetensors are not all in {folder}")
+    if not names & {"tokenizer.json", "tokenizer.model", "vocab.json"}:
+        raise BadInput(f"base model '{base_id}': no tokenizer in {folder}; add tokenizer.json")
+    return _hash_files(tuple((str(p), p.stat().st_size, p.stat().st_mtime_ns) for p in files))
+
+
+@functools.cache
+def _hash_files(files: tuple[tuple[str, int, int], ...]) -> str:
+    digest = hashlib.sha256()
+    for name, size, _ in files:
+        path = Path(name)
+        digest.update(f"{path.name}\0{size}\0".encode())
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()
