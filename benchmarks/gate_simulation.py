@@ -3,9 +3,9 @@
     python benchmarks/gate_simulation.py [--quick] [--workers 2] [--out benchmarks/results]
 
 Every scenario draws records, base, comparators and candidates from a known truth and puts them before the
-gate's checks (`primum.gate`), as they are. Calibration, net benefit, subgroups and latency are left out: they
-can only make a promotion rarer. Resamples are 1,000 instead of 5,000 (the bounds are order statistics, so
-this is conservative). Results: gate_simulation.json and gate_simulation.md.
+gate's checks (`primum.gate`), as they are. Calibration, coverage, net benefit, subgroups and latency are left
+out: they can only make a promotion rarer. Resamples are 1,000 instead of 5,000 (the bounds are order
+statistics, so this is conservative). Results: gate_simulation.json and gate_simulation.md.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ from primum.stats.paired import mcnemar_exact, paired_bootstrap
 from primum.stats.power import mcnemar_power, wilson
 
 LOOKS, SWEEP, ALPHA = 4, 8, 0.05
-LEFT_OUT = {name: {"required": False} for name in ("calibration", "net_benefit", "subgroups", "latency")}
+UNASKED = ("calibration", "coverage", "net_benefit", "subgroups", "latency")
+LEFT_OUT = {name: {"required": False} for name in UNASKED}
 GATE = GateConfig(resamples=1000, planned_looks=LOOKS, alpha=ALPHA, **LEFT_OUT)
 TASK = TaskConfig(
     name="simulation",

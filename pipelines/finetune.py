@@ -34,7 +34,7 @@ def finetune_pipeline(config: RunConfig, output: str) -> None:
     against = find_comparators(bundle, config)
     evaluation = evaluate(split, bundle, baselines, against, config)
     decision = judge(evaluation, bundle, baselines, split, config)
-    version = register(bundle, decision)
+    version = register(bundle, decision, evaluation, baselines, split, config)
     report(
         config,
         output,

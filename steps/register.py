@@ -1,4 +1,4 @@
-"""Give the candidate its version; production only on PROMOTE."""
+"""Give the candidate its version and its model card; production only on PROMOTE."""
 
 from typing import Annotated
 
@@ -6,11 +6,22 @@ from zenml import step
 
 from primum import registry
 from primum.bundle import Bundle
-from primum.records import Decision, RegisteredVersion
+from primum.config import RunConfig
+from primum.records import Baselines, Decision, Evaluation, RegisteredVersion, SplitVersion
+from primum.reports.card import model_card
 from primum.workspace import find_workspace
 
 
 @step(enable_cache=False)  # idempotent, and the stage may have changed since
-def register(candidate: Bundle, decision: Decision) -> Annotated[RegisteredVersion, "registered_version"]:
-    """Record every candidate as a version with its evidence, also the refused ones."""
-    return registry.register(find_workspace(), candidate, decision, registry.utc_now())
+def register(  # noqa: PLR0913 - what the model card tells
+    candidate: Bundle,
+    decision: Decision,
+    evaluation: Evaluation,
+    baselines: Baselines,
+    split: SplitVersion,
+    config: RunConfig,
+) -> Annotated[RegisteredVersion, "registered_version"]:
+    """Record every candidate as a version with its evidence and card, also the refused ones."""
+    # The card tells the verdict, so it is written after the gate, and before the version that it belongs to.
+    card = model_card(config, split, candidate, baselines, evaluation, decision)
+    return registry.register(find_workspace(), candidate, decision, registry.utc_now(), card)

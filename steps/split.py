@@ -1,15 +1,13 @@
-"""Divide the records once and store the parts with DVC."""
+"""The split that the run stands on, stored with DVC."""
 
 from pathlib import Path
 from typing import Annotated
 
-import pandas as pd
 from zenml import log_metadata, step
 
+from primum import generations
 from primum.config import StackConfig, TaskConfig
 from primum.records import IngestReport, SplitVersion
-from primum.split import assign
-from primum.versioning import store_split
 from primum.workspace import find_workspace
 
 
@@ -17,9 +15,14 @@ from primum.workspace import find_workspace
 def make_split(
     report: IngestReport, task: TaskConfig, stack: StackConfig, seed: int
 ) -> Annotated[SplitVersion, "split_version"]:
-    """Assign every patient to a part and store the parts; the DVC hash is the split version."""
-    records = Path(report.path)
-    assignment = assign(pd.read_parquet(records), task, seed)
-    version = store_split(find_workspace().home, records, assignment, task, stack, seed)
-    log_metadata({"split_version": version.dvc_hash, "records": report.rows, "patients": report.patients})
+    """Divide the patients once, keep the parts from then on; the DVC hash is the split version."""
+    version = generations.make_split(find_workspace(), Path(report.path), task, stack, seed)
+    log_metadata(
+        {
+            "split_version": version.dvc_hash,
+            "generation": version.lineage.generation,
+            "records": report.rows,
+            "patients": report.patients,
+        }
+    )
     return version

@@ -2,6 +2,10 @@
 
 The folder loads with `peft.PeftModel.from_pretrained`. It holds safetensors and JSON only: nothing in it
 can run code. What a file is, its hash says; what the bundle is, the hash over all names and contents says.
+
+The model card (README.md) lies in the folder and outside that hash. It tells the verdict, and the verdict names
+the bundle by its hash: a card under the seal would have to hold a hash of itself. It is for people, who add to
+it; nothing reads it, so nothing that it says can change what is served.
 """
 
 from __future__ import annotations
@@ -22,10 +26,15 @@ from primum.backends.training import ADAPTER_CONFIG, ADAPTER_WEIGHTS, sha256
 from primum.errors import BadInput, Tampered
 from primum.prompts import Renderer
 from primum.records import Candidate, Frozen
+from primum.stats.conformal import Conformal
 
 CARD = "primum.json"
+MODEL_CARD = "README.md"
+"""Written after the gate, by hand too; the only file of the folder that its hash does not cover."""
 _PEFT = (ADAPTER_CONFIG, ADAPTER_WEIGHTS)
-_FORMAT = 1
+_FORMAT = 2
+_READABLE = (1, 2)
+"""Format 1 knew no label sets: such a bundle is served without them."""
 
 
 class BundleCard(Frozen):
@@ -41,6 +50,8 @@ class BundleCard(Frozen):
     positive: str | None
     temperature: float = 1.0
     """Fitted on validation."""
+    conformal: Conformal | None = None
+    """Label sets, fitted on validation after the temperature; None: this bundle makes none."""
     decision_threshold: float | None = None
     """Probability of the positive class from which it is predicted; None: the most probable class."""
     split_version: str
@@ -94,10 +105,11 @@ def write_bundle(candidate: Candidate, card: BundleCard, out: Path) -> Bundle:
 def open_bundle(path: Path, expected_hash: str | None = None) -> Bundle:
     """Verify a bundle, every file of it, and read its card.
 
-    Raises Tampered when a file is missing, unknown or altered, or when the whole is not `expected_hash`.
+    Raises Tampered when a file is missing, unknown or altered, or when the whole is not `expected_hash`. A
+    model card may lie there or not.
     """
     try:
-        names = sorted(entry.name for entry in os.scandir(path))
+        names = sorted(entry.name for entry in os.scandir(path) if entry.name != MODEL_CARD)
         odd = [e.name for e in os.scandir(path) if e.is_symlink() or not e.is_file()]
     except OSError as error:
         raise Tampered(f"bundle {path}: cannot be read ({type(error).__name__}); it is refused") from None
@@ -113,11 +125,25 @@ def open_bundle(path: Path, expected_hash: str | None = None) -> Bundle:
 
 
 def bundle_hash(path: Path) -> str:
-    """SHA-256 over the sorted names of the folder's files, each with its content's SHA-256."""
+    """SHA-256 over the sorted names of the folder's files but the model card, each with its content's SHA-256."""
     digest = hashlib.sha256()
-    for file in sorted(path.iterdir()):
+    for file in sorted(file for file in path.iterdir() if file.name != MODEL_CARD):
         digest.update(f"{file.name}\0{sha256(file)}\n".encode())
     return digest.hexdigest()
+
+
+def write_model_card(folder: Path, text: str) -> None:
+    """Put the model card into a bundle's folder, whole or not at all; an earlier one is replaced.
+
+    The bundle stays what it is: its hash does not cover the card.
+    """
+    # Beside the folder: what a killed call leaves must not be an unknown file of the bundle.
+    temporary = folder.with_name(f".{folder.name}.{os.getpid()}.{MODEL_CARD}")
+    try:
+        temporary.write_text(text, encoding="utf-8", newline="")
+        temporary.replace(folder / MODEL_CARD)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def _write_card(folder: Path, card: BundleCard) -> None:
@@ -134,12 +160,13 @@ def _write_card(folder: Path, card: BundleCard) -> None:
 def _read_card(folder: Path) -> BundleCard:
     try:
         content: dict[str, Any] = json.loads((folder / CARD).read_bytes())
+        version = content["format"]
+        if version not in _READABLE:  # before the card is read: a later one may hold keys unknown here
+            raise BadInput(f"bundle {folder}: format {version} is not known to this version; update primum")
         card = BundleCard.model_validate_json(json.dumps(content["card"]))
-        files, prompt_hash, version = content["files"], content["prompt_hash"], content["format"]
+        files, prompt_hash = content["files"], content["prompt_hash"]
     except (ValueError, KeyError, TypeError, ValidationError):
         raise Tampered(f"bundle {folder}: {CARD} cannot be read; it is refused") from None
-    if version != _FORMAT:
-        raise BadInput(f"bundle {folder}: format {version} is not known to this version; update primum")
     wrong = [name for name in _PEFT if files.get(name) != sha256(folder / name)]
     if wrong or files[ADAPTER_WEIGHTS] != card.adapter_sha256 or prompt_hash != card.prompt_hash:
         raise Tampered(f"bundle {folder}: {wrong[0] if wrong else CARD} was altered; it is refused")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from contextlib import closing
 from pathlib import Path
 
+from primum.cli_holdouts import add_ledger, add_split
 from primum.failures import failing_softly
 from primum.records import ALL_SITES
 from primum.workspace import Workspace, find_workspace, writable
@@ -21,8 +21,8 @@ def parser() -> argparse.ArgumentParser:
     commands = p.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_registry(commands)
     _add_predict(commands)
-    _add_split(commands)
-    _add_ledger(commands)
+    add_split(commands)
+    add_ledger(commands)
     _add_gate(commands)
     _add_power(commands)
     dashboard = commands.add_parser(
@@ -60,7 +60,7 @@ def _add_registry(commands: argparse._SubParsersAction[argparse.ArgumentParser])
 
 def _add_predict(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     predict = commands.add_parser(
-        "predict", help="label and calibrated probability for each record of a file"
+        "predict", help="label, calibrated probability, label set and referral for each record of a file"
     )
     predict.add_argument("records", type=Path, help="a file like the task's source, without the label column")
     predict.add_argument("--task")
@@ -72,27 +72,6 @@ def _add_predict(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     predict.add_argument("--version", type=int, help="a version that is not in production (research use)")
     predict.add_argument("--output", type=Path, metavar="FILE", help="write CSV there instead of to stdout")
     predict.set_defaults(run=_predict)
-
-
-def _add_split(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    split = commands.add_parser("split", help="split versions")
-    actions = split.add_subparsers(dest="action", required=True, metavar="ACTION")
-    restore = actions.add_parser("restore", help="bring a past split version back by its DVC hash")
-    restore.add_argument("--task", required=True)
-    restore.add_argument("hash", help="the split version, such as 1f2e...dir")
-    restore.add_argument("--to", type=Path, metavar="DIR", help="another folder than the task's own")
-    restore.set_defaults(run=_split_restore)
-
-
-def _add_ledger(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    ledger = commands.add_parser("ledger", help="looks at holdouts and all decisions, append-only")
-    actions = ledger.add_subparsers(dest="action", required=True, metavar="ACTION")
-    actions.add_parser("show", help="every entry; looks used and alpha left of each holdout").set_defaults(
-        run=_ledger_show
-    )
-    actions.add_parser("verify", help="find a changed, missing or reordered entry").set_defaults(
-        run=_ledger_verify
-    )
 
 
 def _add_gate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -137,6 +116,7 @@ def _add_power(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         add(f"--{flag}", type=float, help=text)
     add("--looks", type=int, help="planned looks")
     add("--features", type=int, help="features of the classical model: 10 events each in training")
+    add("--threshold", type=float, action="append", help="act from this probability on; repeatable")
     add("--net-benefit", type=float, nargs=3, metavar=("THRESHOLD", "SENSITIVITY", "SPECIFICITY"))
     add("--slope", type=float, nargs=2, metavar=("MEAN", "SD"), help="of the expected linear predictor")
     power.set_defaults(run=_power)
@@ -206,6 +186,7 @@ def _registry_rollback(workspace: Workspace, arguments: argparse.Namespace) -> N
 def _predict(workspace: Workspace, arguments: argparse.Namespace) -> None:
     from primum.config import load_run, parse_overrides
     from primum.predict import predict
+    from primum.served import summary
     from primum.stack.store import bootstrap
 
     named = {"task": arguments.task, "model": arguments.model}
@@ -215,6 +196,7 @@ def _predict(workspace: Workspace, arguments: argparse.Namespace) -> None:
         writable(arguments.output.parent, "the folder of --output")
     bootstrap(workspace)
     result = predict(workspace, config, arguments.records, arguments.version)
+    print(summary(result), file=sys.stderr)
     if arguments.output is None:
         result.to_csv(sys.stdout, index=False)
         return
@@ -224,38 +206,6 @@ def _predict(workspace: Workspace, arguments: argparse.Namespace) -> None:
         temporary.replace(arguments.output)
     finally:
         temporary.unlink(missing_ok=True)
-
-
-def _split_restore(workspace: Workspace, arguments: argparse.Namespace) -> None:
-    from primum.config import load_run
-    from primum.versioning import restore
-
-    stack = load_run(workspace.configs).stack
-    version = restore(workspace.home, arguments.task, arguments.hash, stack, arguments.to)
-    print(f"split {version.dvc_hash} is back in {version.path}: {version.counts}")
-
-
-def _ledger_show(workspace: Workspace, arguments: argparse.Namespace) -> None:
-    from rich.console import Console
-
-    from primum.ledger import Ledger
-    from primum.reports.ledger import entry_line, holdouts_table
-
-    with closing(Ledger.open(workspace.ledger)) as ledger:
-        entries, holdouts = ledger.entries(), ledger.holdouts()
-    print("\n".join(map(entry_line, entries)) or "no entries yet: no holdout was opened, nothing was decided")
-    if holdouts:
-        Console().print(holdouts_table(holdouts))
-
-
-def _ledger_verify(workspace: Workspace, arguments: argparse.Namespace) -> int:
-    from primum.ledger import Ledger
-
-    with closing(Ledger.open(workspace.ledger)) as ledger:
-        problems = ledger.verify()
-        count = len(ledger.entries())
-    print("\n".join(problems) if problems else f"{count} entries, the chain is intact")
-    return 1 if problems else 0
 
 
 def _gate(workspace: Workspace, arguments: argparse.Namespace) -> None:

@@ -47,7 +47,7 @@ def decide(  # noqa: PLR0913 - everything the evidence names
     )
     with closing(Ledger.open(workspace.ledger)) as ledger:
         payload = {"verdict": verdict.model_dump(mode="json")}
-        where = {"task": config.task.name, "site": ALL_SITES, "holdout": split.dvc_hash}
+        where = {"task": config.task.name, "site": ALL_SITES, "holdout": split.holdout}
         same = (e.hash for e in ledger.entries(kind="decision", **where) if e.payload == payload)
         # A run that was killed after writing finds its own entry again: one look, one decision.
         entry = next(same, None) or ledger.record("decision", **where, payload=payload, now=now)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import closing
 from datetime import datetime
 from pathlib import Path
@@ -30,7 +31,7 @@ from primum.records import (
 from primum.scoring import score_records
 from primum.split import leakage
 from primum.subgroups import groups_of
-from primum.versioning import load_part
+from primum.versioning import find_version, load_part
 from primum.workspace import Workspace
 
 
@@ -56,7 +57,7 @@ def reserve_look(  # noqa: PLR0913 - what a look is charged to
         return ledger.reserve(
             task=config.task.name,
             site=ALL_SITES,
-            holdout=split.dvc_hash,
+            holdout=split.holdout,
             candidate=candidate.sha256,
             planned_looks=config.gate.planned_looks,
             alpha=config.gate.alpha,
@@ -84,8 +85,9 @@ def evaluate(  # noqa: PLR0913 - each thing that the panel stands on
     for name, bundle in bundles.items():
         _require_base(name, bundle, backend)
     train, validation, test = (load_part(workspace.home, split, p, config.stack) for p in PARTS)
+    earlier = training_of(workspace, config, split, bundles.values())
     look = reserve_look(workspace, config, split, candidate, now, run)
-    shared = leakage(pd.concat([train, validation]), test, config.task)
+    shared = leakage(pd.concat([train, validation, *earlier]), test, config.task)
     if look.exhausted:  # the holdout stays closed: no record of it is scored
         return Evaluation(look=look, panel=_panel(config, test.head(0), {}), leakage=shared)
     systems = {"base": _score(backend, candidate, None, test, "base", progress)}
@@ -98,6 +100,16 @@ def evaluate(  # noqa: PLR0913 - each thing that the panel stands on
 def _rivals(workspace: Workspace, against: Comparators) -> dict[str, Bundle]:
     found = {"champion": against.champion, "anchor": against.anchor}
     return {name: registry.fetch_bundle(workspace, version) for name, version in found.items() if version}
+
+
+def training_of(
+    workspace: Workspace, config: RunConfig, split: SplitVersion, bundles: Iterable[Bundle]
+) -> list[pd.DataFrame]:
+    """Train and validation parts of the other split versions that any of the adapters learned from."""
+    names = {bundle.card.split_version for bundle in bundles} - {split.dvc_hash}
+    versions = [find_version(workspace.home, config.task.name, name, config.stack) for name in sorted(names)]
+    parts = [part for part in PARTS if part != "test"]
+    return [load_part(workspace.home, v, part, config.stack) for v in versions for part in parts]
 
 
 def _require_base(system: str, bundle: Bundle, backend: Backend) -> None:
@@ -116,11 +128,16 @@ def _score(  # noqa: PLR0913
     system: str,
     progress: Progress | None,
 ) -> Predictions:
-    """Score with the bundle's own renderer. The bare base gets no temperature: it was never calibrated."""
+    """Score with the bundle's own renderer. The bare base was never calibrated: no temperature, no label sets."""
     temperature = 1.0 if adapter is None else bundle.card.temperature
-    chosen = backend.with_adapter(adapter)
     return score_records(
-        chosen, bundle.card.renderer, test, system=system, temperature=temperature, progress=progress
+        backend.with_adapter(adapter),
+        bundle.card.renderer,
+        test,
+        system=system,
+        temperature=temperature,
+        conformal=None if adapter is None else bundle.card.conformal,
+        progress=progress,
     )
 
 

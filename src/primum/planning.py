@@ -17,9 +17,8 @@ from primum.config import GateConfig, SplitConfig, load_run
 from primum.errors import BadInput
 from primum.stats.planning import (
     Requirement,
+    net_benefit_requirement,
     patients_for_events,
-    patients_for_net_benefit,
-    patients_for_slope,
     plan_holdout,
 )
 from primum.stats.power import SplitPlan, plan_split
@@ -45,6 +44,8 @@ class Assumptions:
     features: int | None = None
     net_benefit: tuple[float, ...] | None = None
     """Decision threshold, expected sensitivity and specificity."""
+    threshold: tuple[float, ...] = ()
+    """Decision thresholds; sensitivity and specificity there follow from prevalence and AUROC."""
     slope: tuple[float, ...] | None = None
     """Mean and standard deviation of the linear predictor."""
     share: float = SPLIT.test
@@ -62,6 +63,8 @@ def resolve(configs: Path, given: Mapping[str, Any]) -> Assumptions:
     """What was given, else what the task and its gate say, else the defaults. Raises BadInput out of range."""
     names = {f.name for f in fields(Assumptions)} - {"known", "share"}
     found = {name: given[name] for name in names if given.get(name) is not None}
+    if "threshold" in found:
+        found["threshold"] = tuple(found["threshold"])
     if given.get("task"):
         run = load_run(configs, overrides={"task": given["task"]})
         of_task = {
@@ -71,6 +74,7 @@ def resolve(configs: Path, given: Mapping[str, Any]) -> Assumptions:
             "looks": run.gate.planned_looks,
             "power": run.gate.power,
             "share": run.task.split.test,
+            "threshold": run.task.decision_thresholds,
         }
         found = {**of_task, **found}
     assumed = Assumptions(**found, known=frozenset(found))
@@ -87,6 +91,8 @@ def _check(a: Assumptions) -> None:
         raise BadInput("--power and --auroc: give numbers between 0.5 and 1")
     if a.looks < 1 or (a.features is not None and a.features < 1):
         raise BadInput("--looks and --features: give whole numbers from 1")
+    if not all(0 < t < 1 for t in a.threshold):
+        raise BadInput("--threshold: a decision threshold is a probability; give numbers between 0 and 1")
 
 
 def requirements(a: Assumptions) -> tuple[Requirement, ...]:
@@ -100,18 +106,13 @@ def requirements(a: Assumptions) -> tuple[Requirement, ...]:
         alpha=a.look_alpha,
         power=a.power,
         auroc=a.auroc,
+        predictor=(a.slope[0], a.slope[1]) if a.slope else None,
+        thresholds=a.threshold,
     )
-    more = []
-    if a.slope:
-        mean, sd = a.slope
-        n = patients_for_slope(mean, sd, width=0.4)
-        more.append(Requirement("calibration slope within 0.2 either way", n, "Riley et al. 2021"))
-    if a.net_benefit:
-        threshold, sensitivity, specificity = a.net_benefit
-        n = patients_for_net_benefit(a.prevalence, sensitivity, specificity, threshold, width=0.2)
-        question = f"standardised net benefit at {threshold:g} within 0.1 either way"
-        more.append(Requirement(question, n, "Riley et al. 2021"))
-    return (*found, *more)
+    if a.net_benefit is None:
+        return found
+    threshold, sensitivity, specificity = a.net_benefit
+    return (*found, net_benefit_requirement(a.prevalence, threshold, sensitivity, specificity))
 
 
 def training_patients(a: Assumptions) -> int | None:

@@ -11,12 +11,14 @@ from primum.records import SplitVersion
 
 SPLITS = Path("data") / "splits"
 """Where split folders and their pointer files lie, under the workspace root."""
+SPLIT_HASH = r"[0-9a-f]{32}\.dir"
+"""What a split version looks like."""
 
 
 def pointed(root: Path, task: str) -> str | None:
     """The split version that the pointer file of `task` names."""
     path = root / SPLITS / f"{task}.dvc"
-    found = re.search(r"md5: ([0-9a-f]{32}\.dir)", path.read_text(encoding="utf-8") if path.exists() else "")
+    found = re.search(rf"md5: ({SPLIT_HASH})", path.read_text(encoding="utf-8") if path.exists() else "")
     return found[1] if found else None
 
 
@@ -33,7 +35,7 @@ def pointer_note(root: Path, version: SplitVersion) -> str | None:
 def history(root: Path, task: str) -> tuple[str, ...]:
     """The split versions that the pointer file names now and named in git's history, newest first."""
     log = _git(root, "log", "--format=", "-p", "--", f"./{SPLITS.as_posix()}/{task}.dvc") or ""
-    past = re.findall(r"^\+.*md5: ([0-9a-f]{32}\.dir)", log, flags=re.MULTILINE)
+    past = re.findall(rf"^\+.*md5: ({SPLIT_HASH})", log, flags=re.MULTILINE)
     return tuple(dict.fromkeys(name for name in (pointed(root, task), *past) if name))
 
 

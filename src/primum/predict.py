@@ -1,8 +1,10 @@
-"""Serving from a file: the production adapter's label and calibrated probability for each record."""
+"""Serving from a file: the production adapter's label, calibrated probability and label set for each record.
+
+Where the set is not exactly the label - several labels, none, or another - the record is referred to a human.
+"""
 
 from __future__ import annotations
 
-import math
 import tempfile
 from pathlib import Path
 
@@ -15,8 +17,9 @@ from primum.config import RunConfig
 from primum.errors import BadInput
 from primum.ingest import ingest_unlabelled
 from primum.progress import show
-from primum.records import ALL_SITES, Predictions, RegisteredVersion
+from primum.records import ALL_SITES, RegisteredVersion
 from primum.scoring import score_records
+from primum.served import table
 from primum.workspace import Workspace, writable
 
 
@@ -24,7 +27,10 @@ def predict(workspace: Workspace, config: RunConfig, file: Path, number: int | N
     """Score every record of `file` with the version in production, or with version `number`.
 
     Columns of the result: record_id, label, probability (calibrated, of that label), probability_<label> of
-    each label, adapter (version). Raises BadInput when nothing is in production.
+    each label, label_set (labels that cannot be excluded, joined by `|`), refer (`refer to a human` or
+    nothing), set_basis (whose thresholds: `site`, `pooled`, or `pooled (site never seen)`), adapter (version).
+    The three of the set are absent where the version was trained before there were label sets. Raises
+    BadInput when nothing is in production.
     """
     version = _chosen(config, number)
     bundle = registry.fetch_bundle(workspace, version)
@@ -41,9 +47,10 @@ def predict(workspace: Workspace, config: RunConfig, file: Path, number: int | N
         records,
         system=version.name,
         temperature=bundle.card.temperature,
+        conformal=bundle.card.conformal,
         progress=show,
     )
-    return table(predictions, version, bundle)
+    return table(predictions, version, bundle, records["site"].tolist())
 
 
 def _read(workspace: Workspace, config: RunConfig, file: Path) -> pd.DataFrame:
@@ -66,22 +73,6 @@ def _require_same_features(config: RunConfig, bundle: Bundle, version: Registere
             f"task '{config.task.name}' has changed since {version.name} was trained ({', '.join(changed[:3])}); "
             "restore the task file, or train again"
         )
-
-
-def table(predictions: Predictions, version: RegisteredVersion, bundle: Bundle) -> pd.DataFrame:
-    """Predictions as one row per record."""
-    rows = []
-    for record_id, label, log_probs in zip(
-        predictions.record_ids, predictions.predicted, predictions.log_probs, strict=True
-    ):
-        probabilities = (
-            [math.nan] * len(predictions.labels) if log_probs is None else list(map(math.exp, log_probs))
-        )
-        best = math.nan if log_probs is None else max(probabilities)
-        each = {f"probability_{k}": p for k, p in zip(predictions.labels, probabilities, strict=True)}
-        adapter = f"{version.name} {bundle.sha256[:12]}"
-        rows.append({"record_id": record_id, "label": label, "probability": best, **each, "adapter": adapter})
-    return pd.DataFrame(rows)
 
 
 def _chosen(config: RunConfig, number: int | None) -> RegisteredVersion:

@@ -54,6 +54,19 @@ class IngestReport(Frozen):
     notes: tuple[str, ...] = ()
 
 
+class Lineage(Frozen):
+    """Where a split version comes from: which earlier ones of its task it counts as seen."""
+
+    generation: int = 1
+    """1 for a task's first holdout; each rotation makes the next."""
+    parent: str | None = None
+    """The split version that this one was made from."""
+    origin: str | None = None
+    """The version that held this holdout first, where the same patients' records were read again since."""
+    earlier: tuple[str, ...] = ()
+    """Every split version whose records count as seen, oldest first; the parent is the last."""
+
+
 class SplitVersion(Frozen):
     """One stored split: three Parquet files (train, validation, test) under one DVC hash."""
 
@@ -70,6 +83,12 @@ class SplitVersion(Frozen):
     """part -> patients."""
     duplicate_groups: int
     notes: tuple[str, ...] = ()
+    lineage: Lineage = Lineage()
+
+    @property
+    def holdout(self) -> str:
+        """The name under which the ledger counts looks at this version's test part."""
+        return self.lineage.origin or self.dvc_hash
 
 
 class Example(Frozen):
@@ -93,6 +112,8 @@ class Predictions(Frozen):
     log_probs: tuple[tuple[float, ...] | None, ...]
     predicted: tuple[str, ...]
     latency_ms: tuple[float, ...] = ()
+    label_sets: tuple[tuple[str, ...], ...] = ()
+    """The labels that cannot be excluded, per record (`stats.conformal`); empty: no sets were made."""
 
     @model_validator(mode="after")
     def _same_length(self) -> Self:
@@ -101,7 +122,10 @@ class Predictions(Frozen):
             raise ValueError(f"predictions of '{self.system}': a record id stands twice")
         if not len(self.log_probs) == len(self.predicted) == n or len(self.latency_ms) not in (0, n):
             raise ValueError(f"predictions of '{self.system}': lengths differ from the {n} record ids")
+        if len(self.label_sets) not in (0, n):
+            raise ValueError(f"predictions of '{self.system}': give a label set for each of the {n} records")
         unknown = set(self.predicted) - {*self.labels, UNPARSED}
+        unknown |= {label for labels in self.label_sets for label in labels} - set(self.labels)
         if unknown:
             raise ValueError(f"predictions of '{self.system}': {len(unknown)} unknown label(s)")
         return self

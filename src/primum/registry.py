@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from primum.bundle import Bundle, open_bundle
+from primum.bundle import Bundle, open_bundle, write_model_card
 from primum.errors import BadInput, Tampered
 from primum.ledger import Kind, Ledger
 from primum.records import Decision, RegisteredVersion
@@ -30,10 +30,14 @@ RECORD = "primum"
 ANCHOR_TAG = "anchor"
 
 
-def register(workspace: Workspace, bundle: Bundle, decision: Decision, now: datetime) -> RegisteredVersion:
+def register(
+    workspace: Workspace, bundle: Bundle, decision: Decision, now: datetime, model_card: str | None = None
+) -> RegisteredVersion:
     """Add a version with its evidence; make it `production` only if the verdict is PROMOTE.
 
-    Registering the same decision again returns the version that it made.
+    The model card comes beside the adapter before the version exists: none is ever listed, let alone in
+    production, without it. Registering the same decision again returns the version that it made and leaves the
+    card as it is; another decision on the very same adapter replaces it, so that it tells the last verdict.
     """
     from zenml.client import Client
 
@@ -43,7 +47,9 @@ def register(workspace: Workspace, bundle: Bundle, decision: Decision, now: date
     if known:
         version = known[0]
     else:
-        keep_bundle(workspace, bundle)
+        kept = keep_bundle(workspace, bundle)
+        if model_card is not None:
+            write_model_card(kept, model_card)
         _ensure_model(task, site)
         made = Client().create_model_version(_model_name(task, site), tags=[decision.verdict.outcome])
         version = RegisteredVersion(

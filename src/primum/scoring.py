@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,9 +14,11 @@ from primum.errors import BadInput
 from primum.prompts import Renderer, fit_renderer
 from primum.records import UNPARSED, Example, Frozen, Predictions
 from primum.stats.calibration import apply_temperature
+from primum.stats.conformal import Conformal
 
 if TYPE_CHECKING:
     import pandas as pd
+    from numpy.typing import NDArray
 
 
 class PromptFit(Frozen):
@@ -53,11 +55,14 @@ def score_records(  # noqa: PLR0913
     *,
     system: str,
     temperature: float = 1.0,
+    conformal: Conformal | None = None,
     progress: Progress | None = None,
 ) -> Predictions:
     """Score every record, in the order of `records`; none is dropped.
 
-    A record whose scores are not finite (a prompt beyond the context, an overflow) is UNPARSED. The latency
+    A record whose scores are not finite (a prompt beyond the context, an overflow) is UNPARSED. With
+    `conformal` each record gets the label set of its site (column `site`), one with every label where it is
+    UNPARSED. The latency
     of a record is its share of the time that scoring took, in milliseconds.
     """
     labels = tuple(renderer.verbalizers)
@@ -74,7 +79,17 @@ def score_records(  # noqa: PLR0913
         log_probs=tuple(tuple(map(float, row)) if ok else None for row, ok in zip(scaled, read, strict=True)),
         predicted=tuple(labels[k] if ok else UNPARSED for k, ok in zip(best, read, strict=True)),
         latency_ms=(each,) * len(records),
+        label_sets=_label_sets(conformal, np.where(read[:, None], scaled, np.nan), records, labels),
     )
+
+
+def _label_sets(
+    conformal: Conformal | None, log_probs: NDArray[Any], records: pd.DataFrame, labels: tuple[str, ...]
+) -> tuple[tuple[str, ...], ...]:
+    if conformal is None:
+        return ()
+    sets = conformal.label_sets(log_probs, records["site"].tolist())
+    return tuple(tuple(k for k, held in zip(labels, row, strict=True) if held) for row in sets)
 
 
 def prepare_renderer(

@@ -26,7 +26,7 @@ class Assignment:
     """The part of each record, in the order of the records that were given."""
 
     part: np.ndarray
-    """(n,) of "train", "validation" or "test"."""
+    """(n,) of "train", "validation" or "test"; "" for a record that waits for a later holdout."""
     duplicate_groups: int
     """Groups of two or more records that are copies or near-duplicates of one another."""
     notes: tuple[str, ...] = ()
@@ -49,16 +49,19 @@ def assign(records: pd.DataFrame, task: TaskConfig, seed: int) -> Assignment:
     patient = pd.factorize(ordered["patient_id"])[0]
     group = components(len(ordered), [same_key(patient), same_key(copies)])
     group = pd.factorize(group)[0]  # numbered by each group's smallest record id
-    part = _place(ordered, task, seed, patient, group)[group]
+    part = place(ordered, task, part_shares(task), seed, patient, group)[group]
     names = np.empty(len(records), dtype=object)
     names[order] = np.array(PARTS, dtype=object)[part]
     notes = _notes(ordered, task, part, np.bincount(group))
-    _refuse_small(ordered, task, part, notes)
+    _refuse_small_holdout(ordered, task, part, notes)
+    refuse_small_classes(ordered, task, part, notes)
     return Assignment(names, int((np.bincount(copies) > 1).sum()), notes)
 
 
 def leakage(training: pd.DataFrame, holdout: pd.DataFrame, task: TaskConfig) -> LeakageReport:
     """What holdout and training records (train and validation parts) share, found afresh from the rows.
+
+    `training` is everything that any adapter on trial learned from: champion and anchor had splits of their own.
 
     Nothing that `assign` noted is used: patients are compared as ids, rows as keys, and every holdout text
     is searched for among the training texts.
@@ -71,20 +74,29 @@ def leakage(training: pd.DataFrame, holdout: pd.DataFrame, task: TaskConfig) -> 
     )
 
 
-def _shares(task: TaskConfig) -> np.ndarray:
+def part_shares(task: TaskConfig) -> np.ndarray:
+    """(3,) the shares of patients of train, validation and test."""
     return np.array([task.split.train, task.split.validation, task.split.test])
 
 
-def _place(
-    records: pd.DataFrame, task: TaskConfig, seed: int, patient: np.ndarray, group: np.ndarray
+def place(  # noqa: PLR0913 - records, their two groupings, and what is wanted
+    records: pd.DataFrame,
+    task: TaskConfig,
+    wanted: np.ndarray,
+    seed: int,
+    patient: np.ndarray,
+    group: np.ndarray,
 ) -> np.ndarray:
-    """(groups,) index into PARTS. Records come in canonical order; groups are numbered by first record."""
+    """(groups,) index into `wanted`, the parts' shares of patients (all > 0), stratified by label and site.
+
+    Records come in canonical order; `patient` and `group` (n,) are numbered from 0, groups by first record.
+    """
     people = _people(records, task, patient, group)
     table = np.zeros((int(group.max(initial=-1)) + 1, len(task.labels)))
     np.add.at(table, (people["group"], people["label"]), 1)  # patients of each label in each group
     weight = table.sum(axis=1)
-    placed = _place_large(table, weight > max(1.0, LARGE * len(people)), _shares(task))
-    return _place_rest(people, table, placed, _shares(task), _shuffled(records, group, seed))
+    placed = _place_large(table, weight > max(1.0, LARGE * len(people)), wanted)
+    return _place_rest(people, table, placed, wanted, _shuffled(records, group, seed))
 
 
 def _people(records: pd.DataFrame, task: TaskConfig, patient: np.ndarray, group: np.ndarray) -> pd.DataFrame:
@@ -133,17 +145,17 @@ def _place_rest(
     rest = rest[np.lexsort((site, label))]
     keys = strata.to_numpy()[rest]
     cuts = np.flatnonzero((np.diff(keys, axis=0) != 0).any(axis=1)) + 1
-    taken = np.array([table[placed == p].sum(axis=0) for p in range(len(PARTS))])
+    taken = np.array([table[placed == p].sum(axis=0) for p in range(len(shares))])
     room = np.maximum(np.outer(shares, table.sum(axis=0)) - taken, 0)
-    carry = np.zeros(len(PARTS))
+    carry = np.zeros(len(shares))
     for groups in np.split(rest, cuts) if len(rest) else []:
         wanted = room[:, strata["label"].to_numpy()[groups[0]]]
         wanted = wanted if wanted.sum() else shares
         quota = wanted / wanted.sum() * weight[groups].sum() + carry
         ends = np.cumsum(apportion(quota, int(weight[groups].sum())))
         middle = np.cumsum(weight[groups]) - weight[groups] / 2
-        placed[groups] = np.minimum(np.searchsorted(ends, middle, side="left"), len(PARTS) - 1)
-        carry = quota - np.bincount(placed[groups], weights=weight[groups], minlength=len(PARTS))
+        placed[groups] = np.minimum(np.searchsorted(ends, middle, side="left"), len(shares) - 1)
+        carry = quota - np.bincount(placed[groups], weights=weight[groups], minlength=len(shares))
     return placed
 
 
@@ -157,7 +169,9 @@ def apportion(quota: np.ndarray, total: int) -> np.ndarray:
     return seats.astype(np.int64)
 
 
-def _refuse_small(records: pd.DataFrame, task: TaskConfig, part: np.ndarray, notes: tuple[str, ...]) -> None:
+def _refuse_small_holdout(
+    records: pd.DataFrame, task: TaskConfig, part: np.ndarray, notes: tuple[str, ...]
+) -> None:
     split, why = task.split, "".join(f"; {note}" for note in notes)
     patients = records.loc[part == PARTS.index("test"), "patient_id"].nunique()
     if patients < split.min_test:
@@ -166,6 +180,13 @@ def _refuse_small(records: pd.DataFrame, task: TaskConfig, part: np.ndarray, not
             f"patients and needs {split.min_test}; bring {math.ceil(split.min_test / split.test)} patients, "
             f"or raise split.test, or lower split.min_test{why}"
         )
+
+
+def refuse_small_classes(
+    records: pd.DataFrame, task: TaskConfig, part: np.ndarray, notes: tuple[str, ...] = ()
+) -> None:
+    """Raise BadInput where a part (index into PARTS, -1 for none) holds too little of a class."""
+    split, why = task.split, "".join(f"; {note}" for note in notes)
     counts = pd.crosstab(part, records["label"]).reindex(
         index=range(len(PARTS)), columns=task.labels, fill_value=0
     )
@@ -175,7 +196,7 @@ def _refuse_small(records: pd.DataFrame, task: TaskConfig, part: np.ndarray, not
         raise BadInput(
             f"task '{task.name}': class '{counts[low].sum().idxmin()}' is too small: of its {held.sum()} "
             f"records {', '.join(f'{name} {n}' for name, n in zip(PARTS, held, strict=True))}, and every "
-            f"part needs {split.min_per_class}; bring {math.ceil(split.min_per_class / _shares(task).min())} "
+            f"part needs {split.min_per_class}; bring {math.ceil(split.min_per_class / part_shares(task).min())} "
             f"of them, or raise split.{PARTS[held.argmin()]}, or lower split.min_per_class{why}"
         )
 
@@ -190,6 +211,6 @@ def _notes(records: pd.DataFrame, task: TaskConfig, part: np.ndarray, sizes: np.
         f"{largest} of {len(records)} records ({largest / len(records):.0%}) form one group, tied by patient "
         "or by equal or near-equal features, which no split may tear: train / validation / test are "
         f"{' / '.join(f'{share:.0%}' for share in got)} of the patients instead of "
-        f"{' / '.join(f'{share:.0%}' for share in _shares(task))}; give the task features that tell records "
+        f"{' / '.join(f'{share:.0%}' for share in part_shares(task))}; give the task features that tell records "
         "apart (a text column of set phrases is a `category`)",
     )

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 
 from primum.config import TaskConfig
 from primum.errors import PrimumError, Unavailable
-from primum.records import SplitVersion
+from primum.records import Lineage, SplitVersion
 from primum.split import PARTS, Assignment
 
 MANIFEST = "split.json"
@@ -30,7 +30,9 @@ SPARE = 4 * 2**20
 """Bytes of disk that DVC's own databases may need."""
 
 
-def write_parts(folder: Path, records: Path, assignment: Assignment, task: TaskConfig, seed: int) -> None:
+def write_parts(  # noqa: PLR0913 - what a split is made of
+    folder: Path, records: Path, assignment: Assignment, task: TaskConfig, seed: int, lineage: Lineage
+) -> None:
     """Write train, validation and test of the canonical Parquet file `records` into the empty `folder`.
 
     `assignment.part` follows the rows of `records`. Rows are written in the order of their record ids,
@@ -54,30 +56,37 @@ def write_parts(folder: Path, records: Path, assignment: Assignment, task: TaskC
         "patients": patients,
         "duplicate_groups": assignment.duplicate_groups,
         "notes": list(assignment.notes),
+        "lineage": lineage.model_dump(mode="json"),
     }
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
 
 
-def describe(root: Path, folder: Path, content: Path) -> SplitVersion:
-    """The version that the files in `content` make when they stand in `folder` of the workspace `root`."""
-    manifest = json.loads((content / MANIFEST).read_bytes())
+def describe(root: Path, folder: Path, files: Mapping[str, Path]) -> SplitVersion:
+    """The version that `files` (name -> where it lies) make when they stand in `folder` of the workspace `root`."""
+    manifest = json.loads(files[MANIFEST].read_bytes())
     folder, root = folder.resolve(), root.resolve()
     return SplitVersion(
         task=manifest["task"],
         path=(folder.relative_to(root) if folder.is_relative_to(root) else folder).as_posix(),
-        dvc_hash=tree_hash(digests(content)),
-        size=sum(file.stat().st_size for file in content.iterdir()),
+        dvc_hash=tree_hash({name: file_md5(path) for name, path in files.items()}),
+        size=sum(path.stat().st_size for path in files.values()),
         counts=manifest["counts"],
         patients=manifest["patients"],
         duplicate_groups=manifest["duplicate_groups"],
         notes=tuple(manifest["notes"]),
+        lineage=Lineage.model_validate(manifest.get("lineage", {})),
     )
+
+
+def files_of(folder: Path) -> dict[str, Path]:
+    """File name -> path of every file under `folder`."""
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): path for path in files}
 
 
 def digests(folder: Path) -> dict[str, str]:
     """File name -> md5 of every file under `folder`."""
-    files = (path for path in folder.rglob("*") if path.is_file())
-    return {path.relative_to(folder).as_posix(): file_md5(path) for path in files}
+    return {name: file_md5(path) for name, path in files_of(folder).items()}
 
 
 def tree_hash(files: Mapping[str, str]) -> str:

@@ -24,7 +24,7 @@ from primum.config import GateConfig, Metric, read_yaml, validate
 from primum.errors import BadInput
 from primum.gate import judge_panel, read_panel
 from primum.gate.panel import TASK, best_classical, task_of
-from primum.gate.table import read_table
+from primum.gate.rows import read_table
 from primum.ledger import Ledger
 from primum.records import ALL_SITES, Look, Panel, Verdict
 from primum.reports.gate_facts import INTERVAL_ALPHA, TableFacts
@@ -56,7 +56,7 @@ class Request:
     @property
     def out_dir(self) -> Path:
         """Where the report goes: by default beside the table."""
-        return self.output or self.table.with_name(f"{self.table.stem}-gate")
+        return self.output or self.table.parent / f"{self.table.stem}-gate"
 
 
 def request_of(given: Mapping[str, Any]) -> Request:
@@ -106,6 +106,7 @@ def judge_file(workspace: Workspace, request: Request, now: datetime) -> tuple[T
         config=request.config,
         primary_metric=request.primary_metric,
         effect_of_interest=request.effect_of_interest,
+        decision_thresholds=request.thresholds,
         classical=best_classical(panel, request.classical),
         intervals={} if verdict.evidence.look.exhausted else _intervals(panel, request.config),
         code_version=__version__,

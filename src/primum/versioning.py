@@ -12,10 +12,7 @@ import logging
 import os
 import re
 import shutil
-import ssl
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -24,10 +21,11 @@ from typing import Any
 import pandas as pd
 
 from primum.config import StackConfig, TaskConfig
+from primum.dvc_folder import ensure_repo, knock, overrides
 from primum.errors import BadInput, Tampered, Unavailable
-from primum.pointer import SPLITS, history, pointed, pointer_note
+from primum.pointer import SPLIT_HASH, SPLITS, history, pointed, pointer_note
 from primum.progress import say
-from primum.records import Part, SplitVersion
+from primum.records import Lineage, Part, SplitVersion
 from primum.split import Assignment
 from primum.split_folder import (
     MANIFEST,
@@ -36,6 +34,7 @@ from primum.split_folder import (
     disk,
     draft_beside,
     file_md5,
+    files_of,
     folder_hash,
     md5,
     need_room,
@@ -43,49 +42,37 @@ from primum.split_folder import (
     write_parts,
 )
 
-__all__ = ["ensure_repo", "history", "load_part", "pointer_note", "restore", "store_split"]
+__all__ = ["ensure_repo", "find_version", "history", "load_part", "pointer_note", "restore", "store_split"]
+
+FIRST = Lineage()
+"""A task's first split has seen nothing."""
 
 LOCK_SECONDS = 30.0
 """How long another process that holds the workspace's DVC lock is waited for."""
-ANSWER_SECONDS = 10.0
-"""How long an S3-compatible endpoint may take to answer at all."""
-FRESH = {
-    "config": "[core]\n    analytics = false\n    autostage = false\n    remote = local\n"
-    "['remote \"local\"']\n    url = ../.primum/dvc-remote\n",
-    ".gitignore": "/config.local\n/tmp\n/cache\n",
-}
-"""What a new `.dvc` folder holds."""
-
-
-def ensure_repo(root: Path) -> None:
-    """Give the folder `root` a DVC repository where it has none, whether git is there or not."""
-    folder = root / ".dvc"
-    if (folder / "config").is_file():
-        return
-    with disk(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        for name in (".gitignore", "config"):  # the config last: it says that the rest is there
-            draft = folder / f"{name}.{os.getpid()}"
-            draft.write_text(FRESH[name], encoding="utf-8")
-            draft.replace(folder / name)
 
 
 def store_split(  # noqa: PLR0913 - what a split is made of
-    root: Path, records: Path, assignment: Assignment, task: TaskConfig, stack: StackConfig, seed: int
+    root: Path,
+    records: Path,
+    assignment: Assignment,
+    task: TaskConfig,
+    stack: StackConfig,
+    seed: int,
+    lineage: Lineage = FIRST,
 ) -> SplitVersion:
     """Write the split, `dvc add` it, push it to the stack's remote.
 
     `records` is the canonical Parquet file, in the order of `assignment.part`. The files depend on the set of
-    records, the split's config and the seed alone (no clock, canonical order), so the same split has the same
-    hash and is stored once. Raises Unavailable when the disk is full (nothing is half-written), when another
-    process holds the workspace, or when the remote does not answer (the split is then kept here).
+    records, the split's config, the seed and the lineage alone (no clock, canonical order), so the same split
+    has the same hash and is stored once. Raises Unavailable when the disk is full (nothing is half-written),
+    when another process holds the workspace, or when the remote does not answer (the split is then kept here).
     """
     folder = root / SPLITS / task.name
     with _repository(root, stack) as repo:
         _known_remote(repo, stack)
         with disk(folder), draft_beside(folder) as draft:
-            write_parts(draft, records, assignment, task, seed)
-            version = describe(root, folder, draft)
+            write_parts(draft, records, assignment, task, seed, lineage)
+            version = describe(root, folder, files_of(draft))
             if not pointed(root, task.name) == version.dvc_hash == folder_hash(folder):
                 need_room(root, 2 * version.size)  # DVC's cache, and a remote on the same disk
                 _publish(repo, draft, folder, version.dvc_hash)
@@ -116,6 +103,16 @@ def load_part(
         return pd.read_parquet(_stored(repo, stack, version.dvc_hash)[name])
 
 
+def find_version(root: Path, task: str, dvc_hash: str, stack: StackConfig) -> SplitVersion:
+    """A past split version as DVC's cache or remote holds it; nothing in the workspace changes.
+
+    Raises as `restore`.
+    """
+    with _repository(root, stack) as repo:
+        files = _split_files(repo, task, dvc_hash, stack)
+        return describe(root, root / SPLITS / task, files)
+
+
 def restore(
     root: Path, task: str, dvc_hash: str, stack: StackConfig, dest: Path | None = None
 ) -> SplitVersion:
@@ -124,26 +121,33 @@ def restore(
     Raises BadInput for what is no split version of the task, Tampered for content that does not match the
     hash, Unavailable when it is nowhere to be had.
     """
-    if not re.fullmatch(r"[0-9a-f]{32}\.dir", dvc_hash):
-        raise BadInput(
-            f"'{dvc_hash}' is no split version; it is 32 hex digits and `.dir`, as in {SPLITS}/*.dvc"
-        )
     if dest is not None and dest.exists():
         raise BadInput(f"{dest} exists; name a folder that does not, so that nothing is overwritten")
     with _repository(root, stack) as repo:
-        files = _stored(repo, stack, dvc_hash)
-        if MANIFEST not in files or json.loads(files[MANIFEST].read_bytes())["task"] != task:
-            raise BadInput(f"{dvc_hash} is no split of task '{task}'; see `history` for those that are")
+        files = _split_files(repo, task, dvc_hash, stack)
         folder = dest or root / SPLITS / task
         with disk(folder), draft_beside(folder) as draft:
             for name, path in files.items():
                 shutil.copyfile(path, draft / name)
-            version = describe(root, folder, draft)
+            version = describe(root, folder, files_of(draft))
             if dest is None:
                 _publish(repo, draft, folder, dvc_hash)
             else:
                 draft.replace(folder)
     return version
+
+
+def _split_files(repo: Any, task: str, dvc_hash: str, stack: StackConfig) -> Mapping[str, Path]:
+    if not re.fullmatch(SPLIT_HASH, dvc_hash):
+        raise BadInput(
+            f"'{dvc_hash}' is no split version; it is 32 hex digits and `.dir`, as in {SPLITS}/*.dvc"
+        )
+    files = _stored(repo, stack, dvc_hash)
+    if MANIFEST not in files or json.loads(files[MANIFEST].read_bytes())["task"] != task:
+        raise BadInput(
+            f"{dvc_hash} is no split of task '{task}'; `primum split list --task {task}` shows those that are"
+        )
+    return files
 
 
 @contextmanager
@@ -159,7 +163,7 @@ def _repository(root: Path, stack: StackConfig) -> Iterator[Any]:
         logging.getLogger(name).setLevel(logging.CRITICAL)
     with ExitStack() as held, disk(root / ".dvc"):
         try:
-            repo = held.enter_context(Repo(str(root.resolve()), config=_overrides(root.resolve(), stack)))
+            repo = held.enter_context(Repo(str(root.resolve()), config=overrides(root.resolve(), stack)))
         except DvcException as error:
             raise BadInput(f"{root / '.dvc' / 'config'}: {_line(error)}; mend the file") from None
         _take_lock(repo, held)
@@ -181,21 +185,6 @@ def _take_lock(repo: Any, held: ExitStack) -> None:
                 raise Unavailable(f"{who} for {LOCK_SECONDS:.0f} s now; let it end and run again") from None
         if attempt == 0:
             say(f"{who}; waiting for at most {LOCK_SECONDS:.0f} s")
-
-
-def _overrides(root: Path, stack: StackConfig) -> dict[str, Any]:
-    """DVC config for this call: all state inside the workspace, git only where it is, the stack's remote."""
-    in_git = any((folder / ".git").exists() for folder in (root, *root.parents))
-    core: dict[str, Any] = {"analytics": False, "autostage": False, "no_scm": not in_git}
-    core["site_cache_dir"] = os.environ.get("DVC_SITE_CACHE_DIR", str(root / ".dvc" / "tmp" / "site"))
-    remote: dict[str, Any] = {"endpointurl": stack.dvc_endpoint_url} if stack.dvc_endpoint_url else {}
-    url = stack.dvc_remote_url
-    if url and "://" not in url:
-        remote["url"] = str((root / url).resolve())
-    elif url:
-        timeouts = {"connect_timeout": ANSWER_SECONDS, "read_timeout": 60} if url.startswith("s3:") else {}
-        remote |= {"url": url, **timeouts}
-    return {"core": core, "remote": {stack.dvc_remote: remote} if remote else {}}
 
 
 def _known_remote(repo: Any, stack: StackConfig) -> None:
@@ -237,7 +226,7 @@ def _copy(repo: Any, stack: StackConfig, names: list[str], *, push: bool) -> Non
     config = repo.config["remote"][stack.dvc_remote]
     who = f"DVC remote '{stack.dvc_remote}' ({config['url']})"
     try:
-        _knock(config.get("endpointurl"))
+        knock(config.get("endpointurl"))
         remote, cache = repo.cloud.get_remote_odb(stack.dvc_remote), repo.cache.local
         source, target = (cache, remote) if push else (remote, cache)
         wanted = {HashInfo("md5", name) for name in names}
@@ -246,19 +235,6 @@ def _copy(repo: Any, stack: StackConfig, names: list[str], *, push: bool) -> Non
         raise Unavailable(f"{who} cannot be reached: {_line(error)}") from None
     if failed:
         raise Unavailable(f"{who} did not {'take' if push else 'give'} {len(failed)} file(s)")
-
-
-def _knock(endpoint: str | None) -> None:
-    """Find a dead endpoint in seconds: S3 clients retry a silent one for many minutes. Any answer will do."""
-    if endpoint is None or not endpoint.startswith(("http://", "https://")):
-        return
-    try:
-        urllib.request.urlopen(endpoint, timeout=ANSWER_SECONDS).close()  # noqa: S310 - http(s), checked above
-    except urllib.error.HTTPError:
-        return
-    except urllib.error.URLError as error:
-        if not isinstance(error.reason, ssl.SSLError):  # the client has certificates of its own
-            raise
 
 
 def _stored(repo: Any, stack: StackConfig, dvc_hash: str) -> Mapping[str, Path]:

@@ -11,7 +11,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from primum.errors import Unavailable
@@ -23,6 +23,8 @@ class Workspace:
 
     project: Path
     home: Path
+    ledger_url: str | None = field(default=None, repr=False)
+    """A ledger in a database, with its password: from the environment variable PRIMUM_LEDGER_URL only."""
 
     @property
     def configs(self) -> Path:
@@ -35,9 +37,9 @@ class Workspace:
         return self.home / ".primum"
 
     @property
-    def ledger(self) -> Path:
-        """The holdouts' looks and all decisions."""
-        return self.state / "ledger.sqlite"
+    def ledger(self) -> str | Path:
+        """The holdouts' looks and all decisions: a database's address, or a SQLite file."""
+        return self.ledger_url or self.state / "ledger.sqlite"
 
     @property
     def bundles(self) -> Path:
@@ -58,7 +60,7 @@ def find_workspace() -> Workspace:
     """The project this package was installed from, and its home."""
     project = Path(__file__).resolve().parents[2]
     home = Path(os.environ.get("PRIMUM_HOME", project)).expanduser().resolve()
-    return Workspace(project=project, home=home)
+    return Workspace(project=project, home=home, ledger_url=os.environ.get("PRIMUM_LEDGER_URL") or None)
 
 
 def writable(folder: Path, what: str) -> Path:

@@ -65,12 +65,17 @@ def test_the_folder_holds_what_was_promised(first: subprocess.CompletedProcess[s
     folder = latest(home)
     names = {str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()}
     wanted = {"results.csv", "paired_preds.csv", "stat_tests.json", "verdict.json", "report.html"}
+    wanted |= {"tripod.md", "change_control.md", "figures/decision.svg"}
     figures = {
         f"figures/{n}.svg" for n in ("scores", "confusion", "epochs", "efficiency", "roc", "reliability")
     }
     assert wanted | figures | {"confusion_adapter.csv", "tables/results.md"} <= names
     page = (folder / "report.html").read_text()
     assert "<script" not in page
+    cards = list((home / ".primum" / "bundles").glob("*/README.md"))
+    assert len(cards) == 1
+    outcome = json.loads((folder / "verdict.json").read_text())["outcome"]
+    assert f"verdict-{outcome.lower()}" in cards[0].read_text(encoding="utf-8")
 
 
 def test_results_follow_from_the_paired_predictions(
@@ -137,6 +142,10 @@ def test_predictions_name_label_probability_and_adapter(
         assert both == pytest.approx(1, abs=1e-6)
         assert float(row["probability"]) == pytest.approx(float(row[f"probability_{row['label']}"]))
         assert row["adapter"].startswith("breast_cancer@all v1 ")
+        assert row["set_basis"] == "site"
+        assert (row["refer"] == "") == (row["label_set"] == row["label"])
+    referred = sum(row["refer"] == "refer to a human" for row in rows)
+    assert f"20 records, {referred} ({referred / 20:.1%}) referred to a human" in done.stderr
 
 
 def test_an_altered_bundle_is_refused(

@@ -147,6 +147,23 @@ def test_registering_the_same_decision_again_changes_nothing(workspace: Workspac
     assert len(registry.versions("twice")) == 1
 
 
+def test_the_card_lies_beside_every_judged_adapter_and_tells_the_last_verdict(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    bundle = make_bundle(tmp_path, "cards", 1)
+    held, promoted = (decide(workspace, bundle, outcome) for outcome in ("HOLD", "PROMOTE"))
+    card = workspace.bundles / bundle.sha256 / "README.md"
+    registry.register(workspace, bundle, held, NOW, "first")
+    assert card.read_text(encoding="utf-8") == "first"
+    card.write_text("first, with a word by a person", encoding="utf-8")
+    registry.register(workspace, bundle, held, NOW, "again")  # the same decision leaves it
+    assert card.read_text(encoding="utf-8") == "first, with a word by a person"
+    version = registry.register(workspace, bundle, promoted, NOW, "second")
+    assert version.stage == "production"  # the bundle verifies with the card in it
+    assert card.read_text(encoding="utf-8") == "second"
+    assert registry.fetch_bundle(workspace, version).sha256 == bundle.sha256
+
+
 def test_rollback_goes_to_the_version_before_and_is_written_down(
     workspace: Workspace, tmp_path: Path
 ) -> None:

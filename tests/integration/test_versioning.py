@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from primum import versioning
+from primum import dvc_folder, versioning
 from primum.config import StackConfig, TaskConfig
 from primum.errors import BadInput, Tampered, Unavailable
 from primum.records import SplitVersion
@@ -282,7 +282,7 @@ def test_an_unreachable_remote_keeps_the_split_and_stops(
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
-        monkeypatch.setattr(versioning, "ANSWER_SECONDS", 0.5)
+        monkeypatch.setattr(dvc_folder, "ANSWER_SECONDS", 0.5)
         broken = {
             "refused": s3_stack(dead),
             "silent": s3_stack(f"http://127.0.0.1:{silent.getsockname()[1]}"),

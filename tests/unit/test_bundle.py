@@ -11,10 +11,11 @@ from safetensors.numpy import save_file
 
 from primum.backends.base import Recipe
 from primum.backends.training import sha256
-from primum.bundle import Bundle, BundleCard, open_bundle, write_bundle
+from primum.bundle import Bundle, BundleCard, open_bundle, write_bundle, write_model_card
 from primum.errors import BadInput, Tampered
 from primum.prompts import RenderedFeature, Renderer
 from primum.records import Candidate
+from primum.stats.conformal import Conformal
 
 
 @pytest.fixture
@@ -55,6 +56,12 @@ def card(candidate: Candidate) -> BundleCard:
         labels=("well", "ill"),
         positive="ill",
         temperature=1.7,
+        conformal=Conformal(
+            coverage=0.9,
+            pooled=(0.1 + 0.2, 1.0),
+            sites={"b": (1 / 3, 0.5)},
+            patients={"a": (3, 9), "b": (20, 30)},
+        ),
         split_version="abc.dir",
         recipe=Recipe(),
         rank=2,
@@ -142,9 +149,20 @@ def test_a_changed_card_is_refused_even_with_its_own_hash(bundle: Bundle) -> Non
 
 def test_a_bundle_of_a_later_format_says_so(bundle: Bundle) -> None:
     file = Path(bundle.path) / "primum.json"
-    file.write_text(json.dumps({**json.loads(file.read_text()), "format": 2}))
-    with pytest.raises(BadInput, match="update primum"):
+    written = json.loads(file.read_text())
+    written["card"]["never_heard_of"] = 1
+    file.write_text(json.dumps({**written, "format": 3}))
+    with pytest.raises(BadInput, match="format 3 is not known to this version; update primum"):
         open_bundle(Path(bundle.path))
+
+
+def test_a_bundle_from_before_there_were_label_sets_is_read_without_them(bundle: Bundle) -> None:
+    file = Path(bundle.path) / "primum.json"
+    written = json.loads(file.read_text())
+    assert written["format"] == 2
+    del written["card"]["conformal"]
+    file.write_text(json.dumps({**written, "format": 1}))
+    assert open_bundle(Path(bundle.path)).card.conformal is None
 
 
 def test_weights_that_training_did_not_leave_are_not_bundled(
@@ -169,3 +187,16 @@ def test_what_is_no_safetensors_is_not_bundled(
     with pytest.raises(Tampered, match="not a safetensors file"):
         write_bundle(candidate.model_copy(update=digest), card.model_copy(update=digest), tmp_path / "out")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["candidate"]
+
+
+def test_a_model_card_lies_in_the_bundle_and_outside_its_hash(bundle: Bundle, tmp_path: Path) -> None:
+    folder = Path(bundle.path)
+    for text in ("# HOLD\n", "# REJECT, with a line by a person\n"):
+        write_model_card(folder, text)
+        assert (folder / "README.md").read_text(encoding="utf-8") == text
+        assert open_bundle(folder, bundle.sha256) == bundle
+    assert [p.name for p in folder.parent.iterdir()] == ["bundle"]  # nothing temporary beside it
+    (folder / "README.md").unlink()
+    (folder / "README.md").symlink_to(tmp_path)
+    with pytest.raises(Tampered, match=r"README\.md"):  # a card is a file, or nothing
+        open_bundle(folder, bundle.sha256)

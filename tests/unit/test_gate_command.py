@@ -21,7 +21,7 @@ from primum.ledger import Ledger
 from primum.standalone import gate_config
 
 GATE = """\
-resamples: 400
+resamples: 200
 leakage: {required: false}
 not_worse_than_classical: {required: false}
 calibration: {required: false}
@@ -85,6 +85,8 @@ def test_verdict_tests_results_and_one_page_lie_beside_the_table(
         "stat_tests.json",
         "results.csv",
         "report.html",
+        "tripod.md",
+        "change_control.md",
     }
     assert not list(tmp_path.glob(".*"))
     expected = judge_table(
@@ -184,7 +186,11 @@ def test_records_have_one_holdout_and_a_holdout_one_set_of_records(
 
 
 def test_bad_input_is_one_line_and_spends_no_look(
-    gate: Gate, tmp_path: Path, home: Path, capfd: pytest.CaptureFixture[str]
+    gate: Gate,
+    tmp_path: Path,
+    home: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     good = table(tmp_path)
     (tmp_path / "full").mkdir()
@@ -207,6 +213,10 @@ def test_bad_input_is_one_line_and_spends_no_look(
         assert error.count("\n") == 1
     assert gate(good, *NAMED, "--holdout", " ") == 2
     assert gate(tmp_path / "absent.csv") == 2
+    monkeypatch.chdir(tmp_path)
+    capfd.readouterr()
+    assert gate(Path()) == 2
+    assert capfd.readouterr().err.count("\n") == 1
     assert not (home / ".primum" / "ledger.sqlite").exists()
     assert (tmp_path / "full" / "mine.txt").read_text() == "keep"
 
@@ -235,8 +245,9 @@ def test_a_tampered_ledger_is_refused(gate: Gate, home: Path, tmp_path: Path) ->
 
 
 def test_the_defaults_hold_and_name_what_the_table_lacks(
-    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    monkeypatch.setattr("primum.reports.gate_page.draw", lambda facts: ())
     assert cli.main(["gate", str(table(tmp_path)), *NAMED, "--output", str(tmp_path / "o")]) == 0
     assert verdict(tmp_path / "o")["outcome"] == "HOLD"
     said = " ".join(capsys.readouterr().out.split())
@@ -246,7 +257,8 @@ def test_the_defaults_hold_and_name_what_the_table_lacks(
 
 def test_judging_needs_no_model_and_no_pipeline(tmp_path: Path, project: Path) -> None:
     code = (
-        "import sys\nfrom primum import cli\n"
+        "import sys\nfrom primum import cli, standalone\n"
+        "standalone.write_gate = lambda out, facts: out\n"  # the page needs matplotlib, judging does not
         f"assert cli.main(['gate', {str(table(tmp_path, n=20))!r}, '--candidate', 'lora']) == 0\n"
         "print('HEAVY', [m for m in ('torch', 'transformers', 'peft', 'zenml', 'dvc') if m in sys.modules])"
     )

@@ -170,6 +170,40 @@ def test_the_clock_may_not_go_back(ledger: Ledger) -> None:
     assert ledger.verify() == ()
 
 
+def test_small_steps_back_keep_order_and_chain(file: Path, ledger: Ledger) -> None:
+    for minutes in (0, -4, -8, -3, -7):
+        reserve(ledger, now=NOON + timedelta(minutes=minutes), planned_looks=9)
+    again = Ledger.open(file)
+    assert [entry.position for entry in again.entries()] == [1, 2, 3, 4, 5]
+    assert [entry.payload["number"] for entry in again.entries()] == [1, 2, 3, 4, 5]
+    assert again.verify() == ()
+
+
+def test_an_entry_of_a_clock_that_ran_ahead_does_not_close_the_ledger(file: Path, ledger: Ledger) -> None:
+    reserve(ledger)
+    reserve(ledger, now=NOON + timedelta(days=4000))
+    with pytest.raises(BadInput, match="primum ledger note --by NAME --why TEXT"):
+        reserve(ledger, now=NOON + timedelta(hours=1))
+    where: dict[str, Any] = {"task": "t", "site": "all", "now": NOON + timedelta(hours=1)}
+    for unsigned in ({}, {"by": "A. Clerk"}, {"by": "A. Clerk", "why": " "}):
+        with pytest.raises(BadInput, match="clock went back"):
+            ledger.record("note", payload=unsigned, **where)
+    ledger.record("note", payload={"by": "A. Clerk", "why": "the server's battery was dead"}, **where)
+    assert reserve(ledger, now=NOON + timedelta(hours=2)).number == 3
+    assert Ledger.open(file).verify() == ()
+
+
+def test_a_rotated_holdout_is_history(ledger: Ledger) -> None:
+    for _ in range(4):
+        reserve(ledger)
+    payload = {"from": "h", "generation": 2, "patients": 40}
+    ledger.record("rotation", task="t", site="all", holdout="h2", payload=payload, now=NOON)
+    assert reserve(ledger, holdout="h2").number == 1
+    old, new = ledger.holdouts()
+    assert (old.rotated, old.rotation_due, old.looks_left) == (True, False, 0)
+    assert (new.rotated, new.rotation_due, new.looks_left) == (False, False, 3)
+
+
 @pytest.mark.parametrize(
     ("kind", "payload", "words"),
     [

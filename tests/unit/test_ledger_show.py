@@ -60,3 +60,27 @@ def test_entries_and_what_is_left_of_each_holdout(file: Path, capsys: pytest.Cap
     assert "1 of 4" in new
     assert "0.0375" in new
     assert "not due" in new
+
+
+def test_a_last_look_and_a_finished_rotation_are_said(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with closing(Ledger.open(file)) as ledger:
+        reserve(ledger, "first", 1)
+        payload = {"from": "first", "generation": 2, "patients": 77}
+        ledger.record("rotation", task="sepsis", site="all", holdout="second", payload=payload, now=NOON)
+        reserve(ledger, "second", 2)
+    assert cli.main(["ledger", "show"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1].endswith("generation 2: second, 77 new patients, follows first")
+    table = lines[3:]
+    assert "done: a next holdout was made" in next(line for line in table if " first " in line)
+    assert "soon: one look is left" in next(line for line in table if " second " in line)
+    assert "wait for the next holdout" not in "".join(lines)  # these are names given to `primum gate`
+
+
+def test_a_note_is_signed(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["ledger", "note", "--by", "A. Clerk", "--why", "moved to another server"]) == 0
+    assert cli.main(["ledger", "note", "--by", " ", "--why", "x"]) == 2
+    assert cli.main(["ledger", "show"]) == 0
+    out = capsys.readouterr().out
+    assert out.count(" note ") == 1
+    assert out.splitlines()[1].endswith("by A. Clerk: moved to another server")

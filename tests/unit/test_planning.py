@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -22,15 +23,15 @@ def test_the_largest_rule_is_the_answer(capsys: pytest.CaptureFixture[str]) -> N
     said = capsys.readouterr().out
     rules = requirements(Assumptions(prevalence=0.1, effect=0.1, margin=0.1))
     largest = max(rules, key=lambda rule: rule.patients)
-    assert largest.patients == 1000  # 100 events at 10%
-    assert "Plan a holdout of 1,000 patients (about 100 events)" in said
+    assert largest.patients == 1049  # the calibration slope, as Riley et al. expect
+    assert "Plan a holdout of 1,049 patients (about 105 events)" in said
     for rule in rules:
         assert rule.question in said
         assert rule.source in said
         assert f"{rule.patients:,}" in said
     assert "prevalence 0.1;" in said
     assert "AUROC 0.8 (assumed)" in said
-    assert "2,858 patients in all" in said  # 1000 / 0.35
+    assert "2,998 patients in all" in said  # 1049 / 0.35
 
 
 def test_more_rules_where_they_are_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
@@ -39,8 +40,23 @@ def test_more_rules_where_they_are_asked_for(capsys: pytest.CaptureFixture[str])
     said = capsys.readouterr().out
     assert "calibration slope" in said
     assert "net benefit at 0.2" in said
+    assert said.count("calibration slope") == 1  # as given, instead of that of the AUROC
     assert "Training needs 1,500 patients: 10 events for each of 30 features" in said  # 300 events / 0.2
     assert training_patients(Assumptions()) is None
+
+
+def test_thresholds_are_given_or_the_tasks_own(
+    project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["power", "--threshold", "0.1", "--threshold", "0.3"]) == 0
+    said = capsys.readouterr().out
+    assert "net benefit at 0.1" in said
+    assert "net benefit at 0.3" in said
+    configs = shutil.copytree(project / "configs", tmp_path / "configs")
+    with (configs / "tasks" / "heart.yaml").open("a") as task:
+        task.write("decision_thresholds: [0.15]\n")
+    assert resolve(configs, {"task": "heart"}).threshold == (0.15,)
+    assert resolve(configs, {"task": "heart", "threshold": [0.4]}).threshold == (0.4,)
 
 
 def test_alpha_is_shared_over_the_looks() -> None:
@@ -74,7 +90,14 @@ def test_numbers_out_of_range_are_refused(project: Path, given: dict[str, float]
 
 
 def test_bad_requests_are_one_line(capfd: pytest.CaptureFixture[str]) -> None:
-    for options in (["--patients", "20"], ["--task", "hart"], ["--slope", "0", "0"]):
+    for options in (
+        ["--patients", "20"],
+        ["--task", "hart"],
+        ["--slope", "0", "0"],
+        ["--slope", "nan", "1"],
+        ["--net-benefit", "0.1", "8", "0.7"],
+        ["--threshold", "1.2"],
+    ):
         assert cli.main(["power", *options]) == 2
         said = capfd.readouterr()
         assert (said.out, said.err.count("\n")) == ("", 1)

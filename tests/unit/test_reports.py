@@ -31,7 +31,7 @@ def rows(path: Path) -> list[list[str]]:
 def test_the_folder_is_complete_and_nothing_else_lies_beside_it(written: tuple[RunFacts, Path]) -> None:
     _, out = written
     names = {str(p.relative_to(out)) for p in out.rglob("*") if p.is_file()}
-    drawn = ("scores", "differences", "confusion", "epochs", "efficiency", "roc", "reliability")
+    drawn = ("scores", "differences", "confusion", "epochs", "efficiency", "roc", "reliability", "decision")
     assert names == {
         "results.csv",
         "paired_preds.csv",
@@ -39,6 +39,8 @@ def test_the_folder_is_complete_and_nothing_else_lies_beside_it(written: tuple[R
         "verdict.json",
         "run.json",
         "report.html",
+        "tripod.md",
+        "change_control.md",
         *(f"tables/{t}.md" for t in ("results", "checks", "candidates")),
         *(f"confusion_{s}.csv" for s in SYSTEMS),
         *(f"figures/{d}.{kind}" for d in drawn for kind in ("svg", "png")),
@@ -133,7 +135,7 @@ def test_the_page_is_accessible_and_holds_no_record(written: tuple[RunFacts, Pat
     assert ("lang", "en") in page.attributes
     assert page.tags.count("h1") == 1
     spoken = [v for name, v in page.attributes if name == "aria-label"]
-    assert page.tags.count("svg") == 7 == sum("holdout" in v or ":" in v for v in spoken)
+    assert page.tags.count("svg") == 8 == sum("holdout" in v or ":" in v for v in spoken)
     assert "rec-0" not in text
     assert "pat-0" not in text
     for value in (facts.split.dvc_hash, facts.base_hash, facts.bundle_hash, facts.git_revision, "e" * 64):

@@ -74,7 +74,7 @@ def test_published_lung_colon_table(method: str) -> None:
     assert (test.b, test.c, round(test.p, 6)) == (20, 4, 0.001544)
 
 
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=4, deadline=None)
 @given(seed=st.integers(0, 1000), classes=st.integers(2, 4))
 def test_bootstrap_interval_agrees_with_scipy_on_the_naive_metric(seed: int, classes: int) -> None:
     gold, a, b = pair(seed, 60, classes)
@@ -84,7 +84,7 @@ def test_bootstrap_interval_agrees_with_scipy_on_the_naive_metric(seed: int, cla
         return values[0] - values[1]
 
     naive = bootstrap(
-        (np.arange(60),), delta, vectorized=False, n_resamples=1500, method="percentile", rng=seed
+        (np.arange(60),), delta, vectorized=False, n_resamples=800, method="percentile", rng=seed
     )
     ours = paired_bootstrap(
         gold, a, b, np.arange(60), classes=classes, metric="macro_f1", resamples=4000,

@@ -55,6 +55,20 @@ class SubgroupCheck(MarginCheck):
     """Records of each class that a subgroup needs; smaller ones are listed as not assessed."""
 
 
+class CoverageCheck(CheckConfig):
+    """Do the candidate's label sets hold the truth as often as promised?"""
+
+    required: bool = False
+    target: float = Field(default=0.9, ge=0.5, le=0.99)
+    """The coverage of each class that label sets are fitted for on validation."""
+    tolerance: float = Field(default=0.05, gt=0, lt=0.5)
+    """How far below it the coverage on the holdout may lie."""
+    max_referred: float = Field(default=1.0, ge=0, le=1)
+    """Share of records that may be referred to a human."""
+    min_records: int = Field(default=50, ge=1)
+    """Sites with fewer holdout records are listed as not assessed."""
+
+
 class GateConfig(Frozen):
     """What a candidate must show. Hashed into the evidence."""
 
@@ -73,6 +87,7 @@ class GateConfig(Frozen):
     parsed: ParsedCheck = ParsedCheck()
     leakage: CheckConfig = CheckConfig()
     calibration: CalibrationCheck = CalibrationCheck()
+    coverage: CoverageCheck = CoverageCheck()
     net_benefit: CheckConfig = CheckConfig()
     subgroups: SubgroupCheck = SubgroupCheck()
     latency: CheckConfig = CheckConfig()

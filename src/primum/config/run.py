@@ -26,6 +26,8 @@ class ModelConfig(Frozen):
     max_length: int | None = None
     """Context in tokens; the model's own by default."""
     recipe: Recipe = Recipe()
+    licence: str | None = None
+    """Licence of the adapters, as a Hugging Face id (mit, apache-2.0, other ...); the card leaves it open without."""
 
 
 class StackConfig(Frozen):

@@ -6,7 +6,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from primum.records import Frozen
+from primum.records import UNPARSED, Frozen
 
 Metric = Literal["macro_f1", "accuracy", "balanced_accuracy"]
 Name = Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$", max_length=64)
@@ -107,6 +107,8 @@ class Label(Frozen):
     @model_validator(mode="after")
     def _sound(self) -> Self:
         raw = [value for values in self.classes.values() for value in values]
+        if UNPARSED in self.classes:
+            raise ValueError(f"the class '{UNPARSED}' stands for answers that cannot be read; rename it")
         if len(self.classes) < 2:
             raise ValueError("a task needs at least two classes")
         if len(set(raw)) != len(raw):

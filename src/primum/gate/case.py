@@ -80,6 +80,32 @@ def unjudged(case: Case, name: str, why: str, labels_needed: int | None = None) 
     return result(case, name, status, f"Cannot be judged: {why}.", labels_needed=labels_needed)
 
 
+def obstacle(case: Case, rival: str) -> str | None:
+    """Why candidate and rival cannot be compared, or None."""
+    if case.look.exhausted or not case.alpha > 0:
+        return f"holdout exhausted, its {case.look.planned} planned looks are spent; make a new split version"
+    for name in (CANDIDATE, rival):
+        if name not in case.panel.systems:
+            return f"the predictions of '{name}' on this holdout are missing"
+    if case.coded.patient_count < MIN_PATIENTS:
+        return f"the holdout has {case.coded.patient_count} patients and at least {MIN_PATIENTS} are needed"
+    return None if rival == CANDIDATE else _unreadable(case, rival)
+
+
+def _unreadable(case: Case, rival: str) -> str | None:
+    """Why a rival's answers are no comparison: blanks count as wrong and would flatter the candidate.
+
+    A base model may well fail to answer, so it needs one readable answer; the others are held to what the
+    candidate itself must reach (`parsed`).
+    """
+    share, least = float((case.coded.pred[rival] >= 0).mean()), case.config.parsed.min_share
+    if share == 0:
+        return f"'{rival}' gave no readable answer, so there is nothing to compare with"
+    if rival not in ("base", "majority") and share < least:
+        return f"only {share:.3f} of the answers of '{rival}' can be read, and a comparison needs {least:g}"
+    return None
+
+
 def _finite(value: float | int | str | None) -> float | int | str | None:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 

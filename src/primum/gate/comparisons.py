@@ -17,16 +17,18 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
+
 from primum.config import MarginCheck
 from primum.gate.case import (
     CANDIDATE,
     METRIC_WORDS,
-    MIN_PATIENTS,
     Case,
     Statistics,
     end,
     level,
     more,
+    obstacle,
     p_words,
     result,
     system_words,
@@ -55,6 +57,8 @@ class Comparison:
     difference: BootstrapResult
     pairs: McNemarResult
     alpha: float
+    unreadable: int
+    """Answers of the rival that could not be read; they count as wrong."""
 
     @property
     def patients(self) -> int:
@@ -86,28 +90,18 @@ class Comparison:
             "lost": self.pairs.c,
             "mcnemar_p": self.pairs.p,
             "discordance": self.discordance,
+            "comparator_unreadable": self.unreadable,
         }
 
     def words(self) -> str:
         """The numbers in one clause."""
         d = self.difference
+        unread = f", {self.unreadable} of whose answers could not be read," if self.unreadable else ""
         return (
             f"{METRIC_WORDS[self.metric]} {self.candidate_value:.3f} against {self.rival_value:.3f} of "
-            f"{system_words(self.rival)} on the same {self.patients} patients: difference {d.delta:+.3f} "
+            f"{system_words(self.rival)}{unread} on the same {self.patients} patients: difference {d.delta:+.3f} "
             f"({level(self.alpha)} interval {end(d.lower)} to {end(d.upper)})"
         )
-
-
-def obstacle(case: Case, rival: str) -> str | None:
-    """Why candidate and rival cannot be compared, or None."""
-    if case.look.exhausted or not case.alpha > 0:
-        return f"holdout exhausted, its {case.look.planned} planned looks are spent; make a new split version"
-    for name in (CANDIDATE, rival):
-        if name not in case.panel.systems:
-            return f"the predictions of '{name}' on this holdout are missing"
-    if case.coded.patient_count < MIN_PATIENTS:
-        return f"the holdout has {case.coded.patient_count} patients and at least {MIN_PATIENTS} are needed"
-    return None
 
 
 def compare(
@@ -139,7 +133,10 @@ def compared(case: Case, check: str, rival: str, metric: str, *, pseudo_patients
     )
     pairs = mcnemar_exact(ours == coded.gold, theirs == coded.gold, patients=coded.patients)
     values = [metric_value(metric, coded.gold, p, coded.classes, coded.positive) for p in (ours, theirs)]
-    return Comparison(rival, metric, values[0] or 0.0, values[1] or 0.0, difference, pairs, case.alpha)
+    unreadable = int((theirs < 0).sum())
+    return Comparison(
+        rival, metric, values[0] or 0.0, values[1] or 0.0, difference, pairs, case.alpha, unreadable
+    )
 
 
 def beats_base(case: Case) -> CheckResult:
@@ -155,17 +152,46 @@ def _superior(case: Case, name: str, rival: str) -> CheckResult:
     clause = f"{found.words()}; exact McNemar {p_words(pairs.p)}, {pairs.b} patients won and {pairs.c} lost"
     favoured = pairs.p <= case.alpha and pairs.b > pairs.c
     if found.difference.lower > 0 and favoured:
+        doubt = _only_by_silence(case, found)
+        if doubt:
+            return result(case, name, "hold", f"{doubt}: {clause}.", found.statistics())
         return result(case, name, "pass", f"Better than {system_words(rival)}: {clause}.", found.statistics())
     return _not_shown(case, name, found, clause, exact=True)
 
 
+def _only_by_silence(case: Case, found: Comparison) -> str | None:
+    """Say so where the candidate is not the better one on the records that the rival did answer."""
+    answered = case.coded.pred[found.rival] >= 0
+    if answered.all():
+        return None
+    part = case.coded.rows(answered)
+    ours, theirs = (
+        metric_value(found.metric, part.gold, part.pred[s], part.classes, part.positive) or 0.0
+        for s in (CANDIDATE, found.rival)
+    )
+    if ours > theirs:
+        return None
+    return (
+        f"Better than {system_words(found.rival)} only where that could not be read; on the "
+        f"{part.gold.size} records that it answered {METRIC_WORDS[found.metric]} is {ours:.3f} against {theirs:.3f}"
+    )
+
+
 def beats_majority(case: Case) -> CheckResult:
-    """Lower bound of the gain in balanced accuracy above 0, and accuracy not below the majority's."""
+    """Lower bound of the gain in balanced accuracy above 0, and accuracy not below the majority's.
+
+    The majority class is one label for every record; its accuracy is taken as no less than that of the
+    label which is most frequent on this holdout.
+    """
     name, rival = "beats_majority", "majority"
+    if rival in case.coded.pred and np.unique(case.coded.pred[rival]).size > 1:
+        return unjudged(case, name, "'majority' does not answer with one and the same label throughout")
     found = compare(case, name, rival, "balanced_accuracy")
     if isinstance(found, CheckResult):
         return found
-    ours, theirs = (float((case.coded.pred[s] == case.coded.gold).mean()) for s in (CANDIDATE, rival))
+    gold = case.coded.gold
+    ours, theirs = (float((case.coded.pred[s] == gold).mean()) for s in (CANDIDATE, rival))
+    theirs = max(theirs, float(np.bincount(gold).max() / gold.size))
     clause = f"{found.words()}; accuracy {ours:.3f} against {theirs:.3f}"
     statistics = {**found.statistics(), "candidate_accuracy": ours, "comparator_accuracy": theirs}
     if ours < theirs:

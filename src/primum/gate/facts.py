@@ -6,8 +6,18 @@ import math
 
 import numpy as np
 
-from primum.gate.case import CANDIDATE, Case, Statistics, end, for_precision, level, more, result, unjudged
-from primum.gate.comparisons import obstacle
+from primum.gate.case import (
+    CANDIDATE,
+    Case,
+    Statistics,
+    end,
+    for_precision,
+    level,
+    more,
+    obstacle,
+    result,
+    unjudged,
+)
 from primum.records import CheckResult
 from primum.stats.intervals import count_interval
 from primum.stats.metrics import Floats, confusion, recall_per_class

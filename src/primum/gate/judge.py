@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from primum.config import GateConfig, TaskConfig
-from primum.gate import comparisons, facts, probabilities, subgroups
+from primum.gate import comparisons, coverage, facts, probabilities, subgroups
 from primum.gate.case import Case
 from primum.records import CheckResult, Evidence, LeakageReport, Look, Outcome, Panel, Verdict
 from primum.stats.metrics import Coded, panel_metrics
@@ -32,6 +32,7 @@ CHECKS: dict[str, Callable[[Case], CheckResult]] = {
     "not_worse_than_anchor": comparisons.not_worse_than_anchor,
     "balance": facts.balance,
     "calibration": probabilities.calibration,
+    "coverage": coverage.coverage,
     "net_benefit": probabilities.net_benefit,
     "subgroups": subgroups.subgroups,
     "latency": facts.latency,

@@ -40,6 +40,8 @@ def judge_panel(  # noqa: PLR0913 - what a verdict rests on, named at the call
     verdict is HOLD. `inputs` (what -> hash), `task` and `site` go into the evidence. Raises BadInput for what
     cannot be judged.
     """
+    if CANDIDATE not in panel.systems:
+        raise BadInput(f"the panel has no system '{CANDIDATE}', which is the candidate; name it so")
     share = config.alpha / config.planned_looks
     first = Look(
         holdout=panel.content_hash(), number=1, planned=config.planned_looks, alpha=share, entry_hash=""

@@ -21,11 +21,11 @@ from primum.gate.case import (
     for_precision,
     level,
     more,
+    obstacle,
     result,
     system_words,
     unjudged,
 )
-from primum.gate.comparisons import obstacle
 from primum.records import CheckResult, CheckStatus
 from primum.stats import decision, reliability, scores
 from primum.stats.intervals import MetricInterval, weighted_interval
@@ -43,7 +43,7 @@ class Part:
     labels_needed: int | None = None
 
 
-def _combined(case: Case, name: str, parts: list[Part], good: str, bad: str) -> CheckResult:
+def combined(case: Case, name: str, parts: list[Part], good: str, bad: str) -> CheckResult:
     """The worst part decides; the reason names every part."""
     order: list[CheckStatus] = ["fail", "hold", "pass"]
     status = min((part.status for part in parts), key=order.index)
@@ -61,9 +61,20 @@ def _probabilities(case: Case, system: str) -> Floats:
 
 
 def _without_scores(case: Case, *systems: str) -> str | None:
+    """Why these systems' probabilities cannot be judged, or None.
+
+    A missing probability counts as the worst one, which would flatter the candidate where it is a rival's.
+    """
     for name in systems:
         if name not in case.coded.with_scores:
             return f"'{name}' gave labels without probabilities"
+        said, log_probs = case.coded.pred[name], case.coded.log_probs[name]
+        absent = int(((said >= 0) & np.isnan(log_probs[:, 0])).sum())
+        if absent and name != CANDIDATE:
+            return f"'{name}' gave {absent} of its labels without probabilities"
+        odd = scores.contradictions(said, log_probs, case.coded.positive)
+        if odd:
+            return f"{odd} labels of '{name}' are not what its probabilities say"
     return None
 
 
@@ -90,7 +101,7 @@ def calibration(case: Case) -> CheckResult:
         return unjudged(case, name, why, needed)
     rng = case.generator(name)
     parts = [_observed_expected(case, k, rng) for k in judged]
-    return _combined(
+    return combined(
         case,
         name,
         [*parts, _brier(case, rng)],
@@ -191,7 +202,7 @@ def net_benefit(case: Case) -> CheckResult:
         return unjudged(case, name, why)
     rng = case.generator(name)
     parts = [_at_threshold(case, t, other, rng) for t in thresholds for other in ("all", "none")]
-    return _combined(
+    return combined(
         case, name, parts, "Acting on it is no worse than treating all or none", "Acting on it does harm"
     )
 

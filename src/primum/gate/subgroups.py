@@ -13,11 +13,12 @@ from primum.gate.case import (
     Statistics,
     end,
     more,
+    obstacle,
     result,
     system_words,
     unjudged,
 )
-from primum.gate.comparisons import compared, obstacle
+from primum.gate.comparisons import compared
 from primum.records import CheckResult, CheckStatus
 from primum.stats.metrics import Coded
 from primum.stats.power import labels_needed, paired_mde

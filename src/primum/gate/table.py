@@ -2,19 +2,18 @@
 
 Columns: `id` (or record_id), `gold`, optionally `patient` (or patient_id) and `site`, `subgroup_NAME` for
 each subgroup, and for each system either `SYSTEM` or `SYSTEM_pred` with its label (empty = unparsed), and,
-where it gave probabilities, `SYSTEM_p_LABEL` for every label. The systems are `adapter` (the candidate),
-`base`, a classical model (`lasso`, `random_forest`, `tfidf`, or any other name), and optionally `majority`,
-`champion` and `anchor`. Without a `majority` column it is the most frequent gold label, the strictest choice.
-`roles` says which system plays such a part where the table calls it otherwise: {"adapter": "lora"}.
+where it gave probabilities, `SYSTEM_p_LABEL` for every label; where it gave label sets, `SYSTEM_set`, its
+labels joined by `|`. The systems are `adapter` (the candidate), `base`, a classical model (`lasso`,
+`random_forest`, `tfidf`, or any other name), and optionally `majority`, `champion` and `anchor`. Without a
+`majority` column it is the most frequent gold label, the strictest choice. `roles` says which system plays
+such a part where the table calls it otherwise: {"adapter": "lora"}.
 """
 
 from __future__ import annotations
 
-import csv
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
@@ -22,26 +21,11 @@ from primum.config import GateConfig, Metric
 from primum.errors import BadInput
 from primum.gate.case import CANDIDATE, MIN_PATIENTS
 from primum.gate.panel import judge_panel
+from primum.gate.rows import KEYS, Table, filled, needed, read_table, unique
 from primum.records import UNPARSED, LeakageReport, Look, Panel, Predictions, Verdict
 
-KEYS = {"id": ("id", "record_id"), "patient": ("patient", "patient_id"), "site": ("site",), "gold": ("gold",)}
-
-
-@dataclass(frozen=True)
-class Table:
-    """The rows of a file, its columns checked."""
-
-    path: Path
-    columns: tuple[str, ...]
-    rows: tuple[dict[str, str], ...]
-
-    def column(self, key: str) -> str | None:
-        """The column that serves as a key, or None."""
-        return next((name for name in KEYS[key] if name in self.columns), None)
-
-    def values(self, column: str) -> tuple[str, ...]:
-        """A column's cells, blanks stripped."""
-        return tuple(row[column].strip() for row in self.rows)
+MAX_LABELS = 100
+"""More are not the classes of a comparison, but free text or ids in the wrong column."""
 
 
 def judge_table(  # noqa: PLR0913 - what a verdict rests on, named at the call
@@ -78,17 +62,15 @@ def judge_table(  # noqa: PLR0913 - what a verdict rests on, named at the call
 def read_panel(path: Path, positive: str | None = None, roles: Mapping[str, str] | None = None) -> Panel:
     """Read and check a table of paired predictions; see the module for its columns and roles."""
     table = read_table(path)
-    id_column, gold_column = (_needed(table, key) for key in ("id", "gold"))
+    id_column, gold_column = (needed(table, key) for key in ("id", "gold"))
     ids, gold = table.values(id_column), table.values(gold_column)
-    _unique(table, ids)
-    _filled(table, gold_column, gold)
-    labels = tuple(sorted(set(gold)))
-    if len(labels) < 2:
-        raise BadInput(f"{path}: gold holds one class only; a comparison needs at least two")
+    unique(table, ids)
+    filled(table, gold_column, gold)
+    labels = _labels(table, gold)
     patient = table.column("patient")
     patients = table.values(patient) if patient else ids
     if patient:
-        _filled(table, patient, patients)
+        filled(table, patient, patients)
     if len(set(patients)) < MIN_PATIENTS:
         raise BadInput(f"{path}: {len(set(patients))} patients; at least {MIN_PATIENTS} are needed")
     if positive is not None and positive not in labels:
@@ -101,60 +83,26 @@ def read_panel(path: Path, positive: str | None = None, roles: Mapping[str, str]
         positive=(positive or labels[-1]) if len(labels) == 2 else None,
         record_ids=ids,
         patient_ids=patients,
-        sites=table.values(site) if site else ("all",) * len(ids),
+        sites=_groups(table, site) if site else ("all",) * len(ids),
         gold=gold,
         systems=systems,
-        subgroups={c.removeprefix(prefix): table.values(c) for c in table.columns if c.startswith(prefix)},
+        subgroups={c.removeprefix(prefix): _groups(table, c) for c in table.columns if c.startswith(prefix)},
     )
 
 
-def read_table(path: Path) -> Table:
-    """Read a UTF-8 CSV file with a header. Raises BadInput for a missing, empty or ragged file."""
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file)
-            columns = tuple(name.strip() for name in next(reader, []))
-            lines = [line for line in reader if line]
-    except FileNotFoundError:
-        raise BadInput(f"{path}: no such file; give a CSV table of paired predictions") from None
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise BadInput(f"{path}: cannot be read ({type(error).__name__}); save it as UTF-8 CSV") from None
-    if not columns or not lines:
-        raise BadInput(f"{path}: no rows; the first line names the columns, each further line is a record")
-    if len(set(columns)) != len(columns):
-        twice = next(name for name, count in Counter(columns).items() if count > 1)
-        raise BadInput(f"{path}: column '{twice}' stands twice; rename one")
-    for number, line in enumerate(lines, start=2):
-        if len(line) != len(columns):
-            raise BadInput(
-                f"{path}, row {number}: {len(line)} cells for {len(columns)} columns; quote commas"
-            )
-    return Table(path, columns, tuple(dict(zip(columns, line, strict=True)) for line in lines))
-
-
-def _needed(table: Table, key: str) -> str:
-    column = table.column(key)
-    if column is None:
+def _labels(table: Table, gold: Sequence[str]) -> tuple[str, ...]:
+    labels = tuple(sorted(set(gold)))
+    if len(labels) < 2:
+        raise BadInput(f"{table.path}: gold holds one class only; a comparison needs at least two")
+    if len(labels) > MAX_LABELS:
         raise BadInput(
-            f"{table.path}: column '{key}' is missing; add it (columns: {', '.join(table.columns)})"
+            f"{table.path}: gold holds {len(labels)} different labels, more than {MAX_LABELS}; it must name classes"
         )
-    return column
+    return labels
 
 
-def _unique(table: Table, ids: Sequence[str]) -> None:
-    first: dict[str, int] = {}
-    for number, name in enumerate(ids, start=2):
-        if not name:
-            raise BadInput(f"{table.path}, row {number}: the id is empty; give every record one")
-        if name in first:
-            raise BadInput(f"{table.path}, row {number}: the id of row {first[name]} again; ids are unique")
-        first[name] = number
-
-
-def _filled(table: Table, column: str, values: Sequence[str]) -> None:
-    if "" in values:
-        row = values.index("") + 2
-        raise BadInput(f"{table.path}, row {row}, column '{column}': empty; fill it or leave the record out")
+def _groups(table: Table, column: str) -> tuple[str, ...]:
+    return tuple(value or "not recorded" for value in table.values(column))
 
 
 def _systems(
@@ -165,10 +113,18 @@ def _systems(
     roles: Mapping[str, str],
 ) -> dict[str, Predictions]:
     taken = {name for names in KEYS.values() for name in names}
+    roles = {role: name.removesuffix("_pred") for role, name in roles.items()}
     parts = {name: role for role, name in roles.items()}
+    for role, name in roles.items():
+        if parts[name] != role:
+            raise BadInput(
+                f"'{name}' cannot be both {_part(role)} and {_part(parts[name])}; name two systems"
+            )
     found: dict[str, Predictions] = {}
     for column in table.columns:
         if column in taken or column.startswith("subgroup_") or _is_score(table, column, labels):
+            continue
+        if _is_set(table, column):
             continue
         name = column.removesuffix("_pred")
         system = parts.get(name, name)
@@ -180,6 +136,7 @@ def _systems(
             record_ids=ids,
             log_probs=_log_probs(table, name, labels),
             predicted=_predicted(table, column, labels),
+            label_sets=_label_sets(table, name, labels),
         )
     for role, name in {CANDIDATE: CANDIDATE, **roles}.items():
         if role not in found:
@@ -190,11 +147,36 @@ def _systems(
 
 
 def _absent(table: Table, role: str, name: str, found: Iterable[str]) -> NoReturn:
-    who = "candidate" if role == CANDIDATE else role
+    who = _part(role)
     raise BadInput(
         f"{table.path}: column '{name}' is missing; it holds the {who}'s labels, and the table has "
         f"{', '.join(found) or 'no system'}; say which one is the {who} (--{who} NAME)"
     )
+
+
+def _part(role: str) -> str:
+    return "candidate" if role == CANDIDATE else role
+
+
+def _is_set(table: Table, column: str) -> bool:
+    system = column.removesuffix("_set")
+    return system != column and (system in table.columns or f"{system}_pred" in table.columns)
+
+
+def _label_sets(table: Table, name: str, labels: Sequence[str]) -> tuple[tuple[str, ...], ...]:
+    """Column NAME_set: the labels that cannot be excluded, joined by `|`; an empty cell is the empty set."""
+    column = f"{name}_set"
+    if column not in table.columns:
+        return ()
+    sets = []
+    for number, cell in enumerate(table.values(column), start=2):
+        said = tuple(part.strip() for part in cell.split("|")) if cell else ()
+        if set(said) - set(labels) or len(set(said)) != len(said):
+            raise BadInput(
+                f"{table.path}, row {number}, column '{column}': give gold labels, each once, joined by |"
+            )
+        sets.append(said)
+    return tuple(sets)
 
 
 def _is_score(table: Table, column: str, labels: Sequence[str]) -> bool:

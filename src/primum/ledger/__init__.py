@@ -17,21 +17,12 @@ from pathlib import Path
 from typing import Any, Self, TypeVar, get_args
 
 import sqlalchemy as sa
-from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
+from sqlalchemy.exc import DBAPIError
 
 from primum.errors import BadInput, Tampered
 from primum.ledger.chain import Entry, HoldoutStatus, Kind, holdout_status, problems
-from primum.ledger.store import (
-    ENTRIES,
-    HEAD,
-    VERSION,
-    append,
-    create,
-    hopeless,
-    make_engine,
-    select,
-    unavailable,
-)
+from primum.ledger.database import address, lost_race, make_engine, shown, unavailable
+from primum.ledger.store import ENTRIES, HEAD, VERSION, append, create, lock, select
 from primum.records import Look
 
 __all__ = ["Entry", "HoldoutStatus", "Kind", "Ledger"]
@@ -41,31 +32,35 @@ T = TypeVar("T")
 
 
 class Ledger:
-    """A ledger in a SQLite file or in any database that SQLAlchemy knows."""
+    """A ledger in a SQLite file, or in a PostgreSQL or MySQL database."""
 
-    def __init__(self, engine: sa.Engine, name: str) -> None:
-        self._engine = engine
-        self._name = name
+    def __init__(self, url: sa.URL) -> None:
+        self._url = url
+        self._engine = make_engine(url)
 
     @classmethod
     def open(cls, url_or_path: str | Path) -> Self:
         """Open or create a ledger: a file path (SQLite) or a SQLAlchemy URL.
 
-        Raises Tampered when the stored entries do not fit their hashes or were written by another version,
-        and Unavailable when the database does not answer.
+        Raises BadInput for a URL that cannot be used or whose driver is not installed, Tampered when the stored
+        entries do not fit their hashes or were written by another version, and Unavailable when the database
+        does not answer.
         """
-        text = str(url_or_path)
-        if "://" not in text:
-            Path(text).parent.mkdir(parents=True, exist_ok=True)
-            text = f"sqlite:///{text}"
-        url = sa.make_url(text)
-        ledger = cls(make_engine(url), url.render_as_string(hide_password=True))
+        url = address(url_or_path)
+        if url.get_backend_name() == "sqlite" and url.database:
+            Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+        ledger = cls(url)
         ledger._retry(create)
         found = ledger.verify()
         if found:
             count = f"{len(found)} problem(s) in all"
-            raise Tampered(f"ledger {ledger._name}: {found[0]} ({count}); restore it from a backup")
+            raise Tampered(f"ledger {ledger.name}: {found[0]} ({count}); restore it from a backup")
         return ledger
+
+    @property
+    def name(self) -> str:
+        """Where the ledger lies, without user and password."""
+        return shown(self._url)
 
     def close(self) -> None:
         """Let go of the database."""
@@ -97,6 +92,7 @@ class Ledger:
         where = {"task": task, "site": site, "holdout": holdout}
 
         def take(connection: sa.Connection) -> Look:
+            lock(connection)  # before the looks are counted
             earlier = select(connection, kind="look", **where)
             _check_plan(earlier, planned_looks, alpha)
             number = len(earlier) + 1
@@ -127,13 +123,13 @@ class Ledger:
         now: datetime,
         holdout: str = "",
     ) -> str:
-        """Append a decision, promotion, rollback, override or note; return the entry's hash.
+        """Append a decision, promotion, rollback, override, rotation or note; return the entry's hash.
 
         `payload` is JSON without patient text. An override needs `by` and `why`. Looks are taken by
         `reserve`.
         """
         if kind in ("look", "exhausted") or kind not in get_args(Kind):
-            known = "decision, promotion, rollback, override, note"
+            known = "decision, promotion, rollback, override, rotation, note"
             raise BadInput(f"'{kind}' cannot be recorded; use one of {known}")
         if kind == "override" and not all(str(payload.get(key) or "").strip() for key in ("by", "why")):
             raise BadInput("an override needs `by` (a person) and `why`; give both")
@@ -158,9 +154,11 @@ class Ledger:
     def holdouts(self) -> tuple[HoldoutStatus, ...]:
         """Every holdout that was ever opened: looks used, alpha left, whether rotation is due."""
         found: dict[tuple[str, str, str], list[Entry]] = {}
-        for entry in self.entries(kind="look"):
+        entries = self.entries()
+        rotated = {e.payload["from"] for e in entries if e.kind == "rotation"}
+        for entry in (e for e in entries if e.kind == "look"):
             found.setdefault((entry.task, entry.site, entry.holdout), []).append(entry)
-        return tuple(holdout_status(key, looks) for key, looks in found.items())
+        return tuple(holdout_status(key, looks, rotated) for key, looks in found.items())
 
     def verify(self) -> tuple[str, ...]:
         """Every problem of the chain in words: changed, missing or reordered entries; none when whole."""
@@ -174,12 +172,13 @@ class Ledger:
 
     @contextmanager
     def _reading(self) -> Iterator[sa.Connection]:
-        """One snapshot: entries and head of the same moment."""
+        """Entries and head of the same moment."""
         try:
             with self._engine.begin() as connection:
+                lock(connection)
                 yield connection
         except DBAPIError as error:
-            raise unavailable(self._name, error) from None
+            raise unavailable(self._url, error) from None
 
     def _retry(self, work: Callable[[sa.Connection], T]) -> T:
         """Run `work` in one transaction; again when another process was faster at the same position."""
@@ -187,12 +186,10 @@ class Ledger:
             try:
                 with self._engine.begin() as connection:
                     return work(connection)
-            except (IntegrityError, OperationalError) as error:
-                if attempt == ATTEMPTS - 1 or hopeless(error):
-                    raise unavailable(self._name, error) from None
-                time.sleep(min(0.5, 0.01 * (attempt + 1)))
             except DBAPIError as error:
-                raise unavailable(self._name, error) from None
+                if attempt == ATTEMPTS - 1 or not lost_race(error):
+                    raise unavailable(self._url, error) from None
+                time.sleep(min(0.5, 0.01 * (attempt + 1)))
         raise AssertionError("unreachable")
 
 

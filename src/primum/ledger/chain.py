@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Container, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 from primum.errors import BadInput
 from primum.records import Frozen
 
-Kind = Literal["look", "exhausted", "decision", "promotion", "rollback", "override", "note"]
+Kind = Literal["look", "exhausted", "decision", "promotion", "rollback", "override", "rotation", "note"]
 GENESIS = "0" * 64
 CLOCK_TOLERANCE = timedelta(minutes=5)
 """Entries of several machines may be stamped this much out of order; more is a clock set back."""
@@ -54,10 +55,24 @@ class HoldoutStatus(Frozen):
     alpha_left: float
     rotation_due: bool
     """True when no look is left: `primum split rotate` makes the next holdout."""
+    rotated: bool = False
+    """True when a next holdout has been made."""
+
+    @property
+    def looks_left(self) -> int:
+        """How many planned looks are not used."""
+        return max(0, self.planned - self.looks_used)
+
+    @property
+    def of_split(self) -> bool:
+        """Whether this is the holdout of a split version, not a name given to `primum gate`."""
+        return re.fullmatch(r"[0-9a-f]{32}\.dir", self.holdout) is not None
 
 
-def holdout_status(key: tuple[str, str, str], looks: Sequence[Entry]) -> HoldoutStatus:
-    """Count the looks at one (task, site, holdout); `looks` holds at least one."""
+def holdout_status(
+    key: tuple[str, str, str], looks: Sequence[Entry], rotated: Container[str]
+) -> HoldoutStatus:
+    """Count the looks at one (task, site, holdout); `looks` holds at least one, `rotated` old holdouts."""
     task, site, holdout = key
     plan = looks[0].payload
     left = max(0, plan["planned"] - len(looks))
@@ -68,7 +83,8 @@ def holdout_status(key: tuple[str, str, str], looks: Sequence[Entry]) -> Holdout
         looks_used=len(looks),
         planned=plan["planned"],
         alpha_left=plan["holdout_alpha"] * left / plan["planned"],
-        rotation_due=left == 0,
+        rotation_due=left == 0 and holdout not in rotated,
+        rotated=holdout in rotated,
     )
 
 
@@ -87,7 +103,8 @@ def problems(rows: Sequence[Any], count: int, last_hash: str) -> Iterator[str]:
         else:
             if entry.computed_hash() != row.hash:
                 yield f"{where}: its content was changed after it was written"
-            if latest is not None and latest - at > CLOCK_TOLERANCE:
+            back = latest is not None and latest - at > CLOCK_TOLERANCE
+            if back and not signed(entry.kind, entry.payload):
                 yield f"{where}: it is older than the entry before it"
             latest = at
         if row.previous != previous:
@@ -95,6 +112,14 @@ def problems(rows: Sequence[Any], count: int, last_hash: str) -> Iterator[str]:
         previous, expected = row.hash, row.position + 1
     if len(rows) != count or previous != last_hash:
         yield f"the head names {count} entries ending in {last_hash[:12]}, stored are {len(rows)}"
+
+
+def signed(kind: str, payload: Mapping[str, Any]) -> bool:
+    """Whether this is a note of a person who says why: the one entry that may be older than the one before.
+
+    Without it an entry that was written by a clock far ahead would close the ledger until that day.
+    """
+    return kind == "note" and all(str(payload.get(key) or "").strip() for key in ("by", "why"))
 
 
 def stamp(now: datetime) -> str:

@@ -8,9 +8,9 @@ from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.dialects import mysql
 
-from primum.errors import BadInput, Tampered, Unavailable
+from primum.errors import BadInput, Tampered
 from primum.ledger.chain import (
     CLOCK_TOLERANCE,
     GENESIS,
@@ -19,11 +19,19 @@ from primum.ledger.chain import (
     canonical,
     digest,
     entry_of,
+    signed,
     stamp,
     time_of,
 )
 
 VERSION = "1"
+
+EXACT: dict[str, Any] = {
+    "mysql_engine": "InnoDB",
+    "mysql_charset": "utf8mb4",
+    "mysql_collate": "utf8mb4_bin",
+}
+"""MySQL's own defaults may lack transactions, and hold `H1` and `h1` for one holdout."""
 
 SCHEMA = sa.MetaData()
 ENTRIES = sa.Table(
@@ -35,9 +43,10 @@ ENTRIES = sa.Table(
     sa.Column("task", sa.String(128), nullable=False),
     sa.Column("site", sa.String(255), nullable=False),
     sa.Column("holdout", sa.String(128), nullable=False),
-    sa.Column("payload", sa.Text, nullable=False),
+    sa.Column("payload", sa.Text().with_variant(mysql.MEDIUMTEXT(), "mysql"), nullable=False),
     sa.Column("previous", sa.String(64), nullable=False, unique=True),
     sa.Column("hash", sa.String(64), nullable=False, unique=True),
+    **EXACT,
 )
 HEAD = sa.Table(
     "primum_ledger_head",
@@ -45,41 +54,68 @@ HEAD = sa.Table(
     sa.Column("version", sa.String(16), primary_key=True),
     sa.Column("entries", sa.Integer, nullable=False),
     sa.Column("hash", sa.String(64), nullable=False),
+    **EXACT,
 )
-APPEND_ONLY = [
-    f"CREATE TRIGGER IF NOT EXISTS primum_ledger_no_{verb.lower()} BEFORE {verb} ON primum_ledger "
-    "BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END"
-    for verb in ("UPDATE", "DELETE")
-]
-
-
-def make_engine(url: sa.URL) -> sa.Engine:
-    """An engine whose transactions cannot both take the same position."""
-    if url.get_backend_name() != "sqlite":
-        return sa.create_engine(url, isolation_level="SERIALIZABLE")
-    engine = sa.create_engine(url, connect_args={"timeout": 60}, poolclass=sa.NullPool)
-
-    @sa.event.listens_for(engine, "connect")
-    def _no_implicit_begin(connection: Any, _: Any) -> None:
-        connection.isolation_level = None  # pysqlite would begin too late: a look must lock before it counts
-
-    @sa.event.listens_for(engine, "begin")
-    def _begin(connection: sa.Connection) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-    return engine
+MESSAGE = "the ledger is append-only"
+GUARDS: dict[str, tuple[list[str], list[str]]] = {
+    "sqlite": (
+        [],
+        [
+            f"CREATE TRIGGER IF NOT EXISTS primum_ledger_no_{verb.lower()} BEFORE {verb} ON primum_ledger "
+            f"BEGIN SELECT RAISE(ABORT, '{MESSAGE}'); END"
+            for verb in ("UPDATE", "DELETE")
+        ],
+    ),
+    "mysql": (
+        [],
+        [
+            f"CREATE TRIGGER IF NOT EXISTS primum_ledger_no_{verb.lower()} BEFORE {verb} ON primum_ledger "
+            f"FOR EACH ROW SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = '{MESSAGE}'"
+            for verb in ("UPDATE", "DELETE")
+        ],
+    ),
+    "postgresql": (
+        ["SELECT pg_advisory_xact_lock(1886546285)"],  # here two first starts would trip over each other
+        [
+            "CREATE OR REPLACE FUNCTION primum_ledger_append_only() RETURNS trigger LANGUAGE plpgsql AS "
+            f"$$ BEGIN RAISE EXCEPTION '{MESSAGE}'; END $$",
+            "DROP TRIGGER IF EXISTS primum_ledger_append_only ON primum_ledger",
+            "CREATE TRIGGER primum_ledger_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON primum_ledger "
+            "FOR EACH STATEMENT EXECUTE FUNCTION primum_ledger_append_only()",
+        ],
+    ),
+}
+"""Dialect -> what comes before and after the tables: the database itself refuses to change what is written."""
 
 
 def create(connection: sa.Connection) -> None:
-    """Make the tables where they are absent, and let SQLite refuse to change what is written."""
-    for table in SCHEMA.sorted_tables:
+    """Make what is absent, the head's row last: it says that the rest is there.
+
+    A database that holds a ledger is only read, so that an account without the right to make tables can use it.
+    """
+    known = sa.inspect(connection)
+    if known.has_table(ENTRIES.name) and known.has_table(HEAD.name) and _head(connection) is not None:
+        return
+    before, after = GUARDS[connection.dialect.name]
+    for statement in before:
+        connection.execute(sa.text(statement))
+    for table in (ENTRIES, HEAD):
         connection.execute(sa.schema.CreateTable(table, if_not_exists=True))
-    if connection.dialect.name == "sqlite":
-        for trigger in APPEND_ONLY:
-            connection.execute(sa.text(trigger))
+    for statement in after:
+        connection.execute(sa.text(statement))
     empty = connection.execute(sa.select(sa.func.count()).select_from(ENTRIES)).scalar_one() == 0
-    if empty and connection.execute(sa.select(HEAD)).first() is None:
+    if empty and _head(connection) is None:
         connection.execute(sa.insert(HEAD).values(version=VERSION, entries=0, hash=GENESIS))
+
+
+def lock(connection: sa.Connection) -> None:
+    """Hold the head until the transaction ends: who comes next reads what this one has written."""
+    _head(connection, lock=True)  # on SQLite the transaction itself holds the file
+
+
+def _head(connection: sa.Connection, *, lock: bool = False) -> Any:
+    query = sa.select(HEAD)
+    return connection.execute(query.with_for_update() if lock else query).first()
 
 
 def select(connection: sa.Connection, **where: str) -> tuple[Entry, ...]:
@@ -101,13 +137,18 @@ def append(  # noqa: PLR0913 - an entry's columns
     payload: Mapping[str, Any],
 ) -> Entry:
     """Write the next entry and move the head; the caller's transaction makes both happen or neither."""
-    head = connection.execute(sa.select(HEAD).with_for_update()).one()
+    head = _head(connection, lock=True)
+    if head is None:
+        raise Tampered("ledger: its head is gone; restore it from a backup")
     last = connection.execute(sa.select(ENTRIES).where(ENTRIES.c.position == head.entries)).one_or_none()
     if (last is None) != (head.entries == 0) or (last is not None and last.hash != head.hash):
         raise Tampered("ledger: the last entry is not the one the head names; run `primum ledger verify`")
     at = stamp(now)
-    if last is not None and time_of(last.time) - now > CLOCK_TOLERANCE:
-        raise BadInput(f"the clock went back: now is {at}, the last ledger entry {last.time}; set the clock")
+    if last is not None and time_of(last.time) - now > CLOCK_TOLERANCE and not signed(kind, payload):
+        raise BadInput(
+            f"the clock went back: now is {at}, the last ledger entry {last.time}; set the clock, or where that "
+            "entry's clock was wrong: primum ledger note --by NAME --why TEXT"
+        )
     text = canonical(payload)
     body = {
         "position": head.entries + 1,
@@ -123,15 +164,3 @@ def append(  # noqa: PLR0913 - an entry's columns
     connection.execute(sa.insert(ENTRIES).values(**{**body, "payload": text, "hash": entry.hash}))
     connection.execute(sa.update(HEAD).values(entries=entry.position, hash=entry.hash))
     return entry
-
-
-def hopeless(error: DBAPIError) -> bool:
-    """Whether trying again cannot help: the file or the database itself is the trouble."""
-    text = str(error.orig).casefold()
-    causes = ("unable to open", "readonly", "read-only", "disk", "append-only", "not a database", "no such")
-    return any(cause in text for cause in causes)
-
-
-def unavailable(name: str, error: DBAPIError) -> Unavailable:
-    """The error for a database that does not answer."""
-    return Unavailable(f"ledger {name}: the database does not answer ({error.orig}); nothing was written")

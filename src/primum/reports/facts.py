@@ -6,7 +6,7 @@ from typing import Self
 
 from pydantic import model_validator
 
-from primum.config import RunConfig
+from primum.config import GateConfig, Metric, RunConfig
 from primum.records import (
     BaselineFit,
     Candidate,
@@ -77,6 +77,26 @@ class RunFacts(Frozen):
     def exhausted(self) -> bool:
         """True when the planned looks were spent before: its results stay closed in every report."""
         return self.verdict.evidence.look.exhausted
+
+    @property
+    def gate(self) -> GateConfig:
+        """What the candidate had to show."""
+        return self.config.gate
+
+    @property
+    def primary_metric(self) -> Metric:
+        """The metric that the comparisons are about."""
+        return self.config.task.primary_metric
+
+    @property
+    def effect_of_interest(self) -> float:
+        """The smallest difference in it that matters to the clinic."""
+        return self.config.task.effect_of_interest
+
+    @property
+    def decision_thresholds(self) -> tuple[float, ...]:
+        """Probabilities of the positive class from which the clinic would act."""
+        return self.config.task.decision_thresholds
 
     @property
     def adapter(self) -> Candidate:

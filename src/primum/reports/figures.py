@@ -18,7 +18,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
-from primum.reports import forest, plots
+from primum.reports import benefit, forest, plots
 from primum.reports.facts import RunFacts
 from primum.reports.plots import GRID, INK, MUTED
 
@@ -71,6 +71,7 @@ def draw(facts: RunFacts) -> tuple[Drawing, ...]:
         "epochs": ("Validation macro-F1 per epoch", plots.epochs),
         "roc": ("Receiver operating characteristic", plots.roc),
         "reliability": ("Reliability of the probabilities", plots.reliability),
+        "decision": ("Decision curves", benefit.decision_curves),
         "efficiency": ("Cost of each rank", plots.efficiency),
     }
     if facts.exhausted:  # nothing may be learned from the holdout any more

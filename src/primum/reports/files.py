@@ -95,9 +95,12 @@ def _in_words(out_dir: Path) -> Iterator[None]:
 
 def _write_all(folder: Path, facts: RunFacts) -> None:
     # Late, because matplotlib takes half a second that only a run with a report should pay.
-    from primum.reports import figures, html
+    from primum.reports import change_control, document, figures, html, tripod_answers
+    from primum.reports.tripod import tripod
 
-    for name, text in _texts(facts):
+    pages = (tripod(tripod_answers.of_run(facts)), change_control.of_run(facts))
+    written = [(f"{page.name}.md", document.markdown(page)) for page in pages]
+    for name, text in (*_texts(facts), *written):
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text(text, encoding="utf-8", newline="")
     drawings = figures.draw(facts)

@@ -31,6 +31,8 @@ class TableFacts:
     intervals: dict[str, dict[str, MetricInterval]]
     """System -> metric -> value and interval; empty on an exhausted holdout."""
     code_version: str
+    decision_thresholds: tuple[float, ...] = ()
+    """Probabilities of the positive class from which the clinic would act."""
     holdout: str | None = None
     """Its name in the ledger; None where no look was reserved."""
     ledger_entry: str | None = None
@@ -52,6 +54,11 @@ class TableFacts:
     def exhausted(self) -> bool:
         """True when the planned looks were spent before: its results stay closed in every report."""
         return self.verdict.evidence.look.exhausted
+
+    @property
+    def gate(self) -> GateConfig:
+        """What the candidate had to show."""
+        return self.config
 
     @property
     def patients(self) -> int:

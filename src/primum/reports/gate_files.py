@@ -22,7 +22,7 @@ def check_output(out_dir: Path) -> None:
 
 
 def write_gate(out_dir: Path, facts: TableFacts) -> Path:
-    """Write verdict.json, stat_tests.json, results.csv and report.html; return the path of the page.
+    """Write verdict.json, stat_tests.json, results.csv, the two documents and report.html; return its path.
 
     Raises BadInput where `out_dir` holds other files or may not be written, Unavailable where the disk fails.
     """
@@ -31,12 +31,15 @@ def write_gate(out_dir: Path, facts: TableFacts) -> Path:
 
 
 def _write_all(folder: Path, facts: TableFacts) -> None:
-    from primum.reports import gate_page  # late: matplotlib
+    from primum.reports import change_control, document, gate_page, tripod_answers  # late: matplotlib
+    from primum.reports.tripod import tripod
 
+    pages = (tripod(tripod_answers.of_table(facts)), change_control.of_table(facts))
     texts = {
         "verdict.json": json_text(facts.verdict),
         "stat_tests.json": json_text(_stat_tests(facts)),
         "report.html": gate_page.render(facts, gate_page.draw(facts)),
+        **{f"{page.name}.md": document.markdown(page) for page in pages},
     }
     if not facts.exhausted:
         texts["results.csv"] = tables.csv_text([COLUMNS, *_results(facts)])

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
-from importlib.resources import files
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined
-from markupsafe import Markup
-
 from primum.records import CheckResult
-from primum.reports import figures, forest, plots, tables
+from primum.reports import (
+    benefit,
+    change_control,
+    document,
+    figures,
+    forest,
+    plots,
+    tables,
+    tripod_answers,
+)
 from primum.reports.facts import ADAPTER, BASE
 from primum.reports.figures import Drawing
 from primum.reports.gate_facts import TableFacts, limits, notes
-from primum.reports.html import MEANINGS, SIGNS, inline
+from primum.reports.html import SIGNS, shown, template
+from primum.reports.tripod import tripod
 
 HEADINGS = {
     **tables.METRICS,
@@ -40,6 +45,7 @@ def draw(facts: TableFacts) -> tuple[Drawing, ...]:
         "confusion": ("Confusion matrices", plots.confusion),
         "roc": ("Receiver operating characteristic", plots.roc),
         "reliability": ("Reliability of the probabilities", plots.reliability),
+        "decision": ("Decision curves", benefit.decision_curves),
     }
     if BASE not in facts.panel.systems:
         del drawers["confusion"]
@@ -48,35 +54,17 @@ def draw(facts: TableFacts) -> tuple[Drawing, ...]:
 
 def render(facts: TableFacts, drawings: tuple[Drawing, ...]) -> str:
     """Write the page. Pure: identical facts give the identical text."""
-    environment = Environment(
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    return environment.from_string(_source("gate.html.j2")).render(**_view(facts, drawings))
-
-
-def _source(name: str) -> str:
-    return files("primum.reports").joinpath(name).read_text(encoding="utf-8")
-
-
-def _style() -> Markup:
-    """The run's report and this page look alike: one style, written there."""
-    found = re.search(r"<style>.*?</style>", _source("report.html.j2"), re.DOTALL)
-    return Markup(found[0] if found else "")  # noqa: S704 - our own template
+    return template("gate.html.j2").render(**_view(facts, drawings))
 
 
 def _view(facts: TableFacts, drawings: tuple[Drawing, ...]) -> dict[str, Any]:
     verdict = facts.verdict
     return {
-        "style": _style(),
         "facts": facts,
         "verdict": verdict,
         "look": verdict.evidence.look,
         "sign": SIGNS[verdict.outcome],
-        "meaning": MEANINGS[verdict.outcome].replace("The adapter", "The candidate"),
+        "meaning": tables.MEANINGS[verdict.outcome].replace("The adapter", "The candidate"),
         "reasons": tables.reasons(facts),
         "tally": tables.tally(facts),
         "headline": _headline(facts),
@@ -86,7 +74,9 @@ def _view(facts: TableFacts, drawings: tuple[Drawing, ...]) -> dict[str, Any]:
         "systems": [(system, tables.title(system)) for system in facts.systems],
         "metrics": _metrics(facts),
         "who": _who(facts),
-        "drawings": [(drawing, inline(drawing)) for drawing in drawings],
+        **shown(facts, drawings),
+        "change_control": document.html(change_control.of_table(facts)),
+        "tripod": document.html(tripod(tripod_answers.of_table(facts))),
         "hashes": _hashes(facts),
         "thresholds": _rules(facts),
     }

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import re
-from importlib.resources import files
+from functools import cache
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
-from primum.reports import tables
+from primum.reports import benefit, change_control, document, subgroups, tables, tripod_answers
 from primum.reports.facts import ADAPTER, BASE, RunFacts
 from primum.reports.figures import Drawing
+from primum.reports.intervals import describe
 from primum.reports.limits import limits
 from primum.reports.plots import BLUE, GREEN, GREY, GRID, INK, MUTED, ORANGE, PAPER, PURPLE
+from primum.reports.shown import Shown
+from primum.reports.tripod import tripod
+from primum.stats.intervals import MetricInterval
 
-MEANINGS = {
-    "PROMOTE": "The adapter passed every required check on the holdout.",
-    "REJECT": "The adapter was shown not to be good enough.",
-    "HOLD": "These records cannot decide it. That is neither a pass nor a failure.",
-}
 SIGNS = {"PROMOTE": "✓", "REJECT": "✕", "HOLD": "?"}
 _VARIABLES = {
     PAPER: "paper",
@@ -36,33 +35,40 @@ _VARIABLES = {
 
 def render(facts: RunFacts, drawings: tuple[Drawing, ...]) -> str:
     """Write the page. Pure: identical facts give the identical text."""
+    return template("report.html.j2").render(**_view(facts, drawings))
+
+
+@cache
+def template(name: str) -> Template:
+    """A page of this folder, autoescaped; a name that its view lacks is an error."""
     environment = Environment(
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
+        loader=PackageLoader("primum", "reports"),
     )
-    source = files("primum.reports").joinpath("report.html.j2").read_text(encoding="utf-8")
-    return environment.from_string(source).render(**_view(facts, drawings))
+    return environment.get_template(name)
 
 
 def _view(facts: RunFacts, drawings: tuple[Drawing, ...]) -> dict[str, Any]:
     verdict = facts.verdict
-    rows = [(s, tables.title(s), cells(facts, s)) for s in facts.systems]
+    found = describe(facts.panel, facts.systems)
+    rows = [(s, tables.title(s), _with_intervals(facts, s, found)) for s in facts.systems]
     checks = verdict.evidence.checks
     return {
         "facts": facts,
         "task": facts.config.task,
         "verdict": verdict,
-        "meaning": MEANINGS[verdict.outcome],
+        "meaning": tables.MEANINGS[verdict.outcome],
         "sign": SIGNS[verdict.outcome],
         "headline": _headline(facts),
         "reasons": tables.reasons(facts),
         "tally": tables.tally(facts),
         "columns": [*tables.METRICS.values(), "Parsed"],
         "results": rows,
-        "undefined": any(tables.NO_VALUE in values for _, _, values in rows),
+        "undefined": any(value == tables.NO_VALUE for _, _, values in rows for value, _ in values),
         "n": len(facts.panel.gold),
         "checks": [
             (c, [(k.replace("_", " "), tables.statistic(k, v)) for k, v in c.statistics.items()])
@@ -70,7 +76,9 @@ def _view(facts: RunFacts, drawings: tuple[Drawing, ...]) -> dict[str, Any]:
         ],
         "sweep_columns": tables.SWEEP,
         "sweep": tables.sweep_rows(facts),
-        "drawings": [(d, inline(d)) for d in drawings],
+        **shown(facts, drawings),
+        "change_control": document.html(change_control.of_run(facts)),
+        "tripod": document.html(tripod(tripod_answers.of_run(facts))),
         "parts": [p for p in ("train", "validation", "test") if p in facts.split.counts],
         "notes": list(dict.fromkeys((*facts.ingest.notes, *facts.split.notes, *facts.notes))),
         "missing": sorted(
@@ -89,6 +97,27 @@ def _view(facts: RunFacts, drawings: tuple[Drawing, ...]) -> dict[str, Any]:
 def cells(facts: RunFacts, system: str) -> list[str]:
     """The metrics of one system as text, `parsed` last."""
     return [tables.number(facts.metric(system, m)) for m in (*tables.METRICS, "parsed")]
+
+
+def shown(facts: Shown, drawings: tuple[Drawing, ...]) -> dict[str, Any]:
+    """Figures and subgroups, as the pages of both ways show them."""
+    return {
+        "drawings": [(drawing, inline(drawing)) for drawing in drawings],
+        "no_curve": benefit.why_absent(facts),
+        "subgroups": [(row.status, tables.subgroup_cells(row)) for row in subgroups.rows(facts)],
+        "subgroup_columns": tables.SUBGROUPS,
+        "subgroup_metric": tables.metric(facts.primary_metric),
+        "subgroup_rival": tables.title(subgroups.rival(facts)),
+    }
+
+
+def _with_intervals(
+    facts: RunFacts, system: str, found: dict[str, dict[str, MetricInterval]]
+) -> list[tuple[str, str]]:
+    """Value and interval of every metric, `parsed` last, which has none."""
+    intervals = [found.get(system, {}).get(metric) for metric in tables.METRICS]
+    told = [tables.ends(i.lower, i.upper) if i is not None and i.value is not None else "" for i in intervals]
+    return list(zip(cells(facts, system), [*told, ""], strict=True))
 
 
 def _headline(facts: RunFacts) -> list[tuple[str, str, str]]:

@@ -25,7 +25,10 @@ def _gist(entry: Entry) -> str:
     if entry.kind == "decision":
         verdict = payload.get("verdict", {})
         return " on ".join(str(part) for part in (verdict.get("outcome"), entry.holdout) if part)
-    if entry.kind == "override":
+    if entry.kind == "rotation":
+        made = f"generation {payload['generation']}: {entry.holdout}, {payload['patients']} new patients"
+        return f"{made}, follows {payload['from']}"
+    if entry.kind in ("override", "note") and "by" in payload:
         return f"by {payload['by']}: {payload['why']}"
     return ""
 
@@ -39,12 +42,22 @@ def holdouts_table(holdouts: Iterable[HoldoutStatus]) -> Table:
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("rotation")
     for h in holdouts:
-        due = Text("due: no look is left", style="bold yellow") if h.rotation_due else Text("not due")
         table.add_row(
             Text(f"{h.task}@{h.site}"),
             Text(h.holdout),
             f"{h.looks_used} of {h.planned}",
             f"{h.alpha_left:.4g}",
-            due,
+            _rotation(h),
         )
     return table
+
+
+def _rotation(h: HoldoutStatus) -> Text:
+    """Whether a next holdout is needed; where one was made, this one is history."""
+    if h.rotated:
+        return Text("done: a next holdout was made")
+    if h.rotation_due:
+        return Text("due: no look is left", style="bold yellow")
+    if h.looks_left == 1:
+        return Text("soon: one look is left", style="yellow")
+    return Text("not due")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from primum.reports.facts import RunFacts
+from primum.reports.shown import Shown
 from primum.reports.tables import title
 
 CALIBRATION_EVENTS = 200
@@ -13,15 +14,20 @@ CALIBRATION_EVENTS = 200
 
 def limits(facts: RunFacts) -> list[str]:
     """The limits section, most general first."""
+    return [*of_evaluation(facts), *_missing(facts)]
+
+
+def of_evaluation(facts: Shown) -> list[str]:
+    """What holds of every evaluation on a part of the training records' source."""
     return [*_general(facts), *_sample(facts), *_answers(facts)]
 
 
-def _general(facts: RunFacts) -> list[str]:
+def _general(facts: Shown) -> list[str]:
     look = facts.verdict.evidence.look
     sites = sorted(set(facts.panel.sites))
-    where = f"{len(sites)} sites" if len(sites) > 1 else "one site"
+    where = "" if not sites else f" ({len(sites)} sites)" if len(sites) > 1 else " (one site)"
     said = [
-        f"The holdout was drawn from the same source as the training records ({where}). It says nothing "
+        f"The holdout was drawn from the same source as the training records{where}. It says nothing "
         "about other hospitals, devices, or later years; re-test before use there.",
         "The comparison is retrospective, on recorded cases. It does not show that patients fare better when "
         "the adapter is used, and this program is not a medical device.",
@@ -37,8 +43,11 @@ def _general(facts: RunFacts) -> list[str]:
     return said
 
 
-def _sample(facts: RunFacts) -> list[str]:
-    panel, said = facts.panel, []
+def _sample(facts: Shown) -> list[str]:
+    panel = facts.panel
+    said: list[str] = []
+    if facts.exhausted:
+        return said
     counts = Counter(panel.gold)
     rare = min(panel.labels, key=lambda label: counts[label])
     if counts[rare] < CALIBRATION_EVENTS:
@@ -57,7 +66,7 @@ def _sample(facts: RunFacts) -> list[str]:
     return said
 
 
-def _answers(facts: RunFacts) -> list[str]:
+def _answers(facts: Shown) -> list[str]:
     said = [
         f"Not assessed: {check.name.replace('_', ' ')} ({check.reason.rstrip('.')})."
         for check in facts.verdict.evidence.checks
@@ -67,6 +76,11 @@ def _answers(facts: RunFacts) -> list[str]:
         unread = facts.panel.systems[system].predicted.count("unparsed")
         if unread:
             said.append(f"{title(system)}: {unread} answers could not be read; they count as wrong.")
+    return said
+
+
+def _missing(facts: RunFacts) -> list[str]:
+    said = []
     absent = sum(1 for n in facts.ingest.missing.values() if n)
     if absent:
         said.append(

@@ -129,7 +129,7 @@ def epochs(facts: RunFacts) -> Drawn | None:
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.grid(axis="y")
     ax.margins(x=0.08, y=0.15)
-    ax.legend(loc="lower right")
+    ax.legend(loc="best")
     alt = "; ".join(
         f"rank {c.rank}: best epoch {c.best_epoch} with {number(c.validation_macro_f1)}"
         for c in facts.candidates

@@ -9,9 +9,10 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from primum.records import UNPARSED, CheckResult, CheckStatus
+from primum.records import UNPARSED, CheckResult, CheckStatus, Predictions
 from primum.reports.facts import RunFacts
 from primum.reports.shown import Shown
+from primum.reports.subgroups import Row
 
 METRICS: dict[str, str] = {
     "accuracy": "Accuracy",
@@ -24,6 +25,13 @@ METRICS: dict[str, str] = {
     "brier": "Brier",
 }
 """Metric of the evidence -> its heading."""
+
+MEANINGS = {
+    "PROMOTE": "The adapter passed every required check on the holdout.",
+    "REJECT": "The adapter was shown not to be good enough.",
+    "HOLD": "These records cannot decide it. That is neither a pass nor a failure.",
+}
+"""Outcome -> what it means."""
 
 RESULT_COLUMNS = ("system", *METRICS, "parsed", "n")
 NO_VALUE = "–"
@@ -43,6 +51,12 @@ _TITLES = {
 def title(system: str) -> str:
     """What people call a system."""
     return _TITLES.get(system, system)
+
+
+def metric(name: str) -> str:
+    """What people call a metric, inside a sentence."""
+    heading = METRICS.get(name, name.replace("_", " "))
+    return heading if heading.isupper() else heading[0].lower() + heading[1:]
 
 
 def number(value: float | None, digits: int = 3) -> str:
@@ -122,13 +136,20 @@ def paired(facts: RunFacts) -> Iterable[list[Any]]:
     panel = facts.panel
     chosen = [(name, panel.systems[name]) for name in facts.systems]
     heading = ["id", "patient", "site", "gold"]
-    yield heading + [c for name, p in chosen for c in (name, *(f"{name}_p_{label}" for label in p.labels))]
+    yield heading + [c for name, p in chosen for c in _columns(name, p)]
     known = zip(panel.record_ids, panel.patient_ids, panel.sites, panel.gold, strict=True)
     for i, who in enumerate(known):
         cells: list[Any] = [*who]
         for _, p in chosen:
             cells += [p.predicted[i], *_probabilities(p.log_probs[i], len(p.labels))]
+            cells += ["|".join(p.label_sets[i])] if p.label_sets else []
         yield cells
+
+
+def _columns(name: str, predictions: Predictions) -> list[str]:
+    """A system's columns, as `primum gate` reads them."""
+    sets = [f"{name}_set"] if predictions.label_sets else []
+    return [name, *(f"{name}_p_{label}" for label in predictions.labels), *sets]
 
 
 def _probabilities(log_probs: tuple[float, ...] | None, k: int) -> list[str]:
@@ -187,13 +208,31 @@ def sweep_rows(facts: RunFacts) -> list[list[str]]:
     ]
 
 
+SUBGROUPS = ("Subgroup", "Records", "Patients", "Events", "Difference", "Interval", "Status")
+
+
+def subgroup_cells(row: Row) -> tuple[str, ...]:
+    """One subgroup in the order of SUBGROUPS."""
+    ends = (f"{end:+.3f}" if end is not None else NO_VALUE for end in (row.lower, row.upper))
+    return (
+        row.name.replace("=", ": "),
+        f"{row.records:,}",
+        f"{row.patients:,}",
+        f"{row.events:,}",
+        NO_VALUE if row.delta is None else f"{row.delta:+.3f}",
+        NO_VALUE if row.delta is None else " to ".join(ends),
+        row.status.upper(),
+    )
+
+
 def markdown(heading: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     """A Markdown table; cells cannot leave their cell, nor become HTML."""
     lines = [heading, ["---"] * len(heading), *rows]
-    return "".join(f"| {' | '.join(_cell(c) for c in line)} |\n" for line in lines)
+    return "".join(f"| {' | '.join(plain(c) for c in line)} |\n" for line in lines)
 
 
-def _cell(value: Any) -> str:
+def plain(value: Any) -> str:
+    """One line of Markdown text that is neither a table's border nor HTML."""
     text = " ".join(str(value).split())
     for sign, safe in (("\\", "\\\\"), ("|", "\\|"), ("&", "&amp;"), ("<", "&lt;")):
         text = text.replace(sign, safe)

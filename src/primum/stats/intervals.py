@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import beta
 
+from primum.errors import BadInput
 from primum.records import Panel
 from primum.stats import reliability
 from primum.stats.metrics import (
@@ -89,6 +91,36 @@ def draw_patients(count: int, rows: int, rng: np.random.Generator) -> Floats:
     """How often each of `count` patients is drawn in each of `rows` resamples: (rows, count)."""
     picks = rng.integers(0, count, size=(rows, count)) + np.arange(rows)[:, None] * count
     return np.bincount(picks.ravel(), minlength=rows * count).reshape(rows, count).astype(float)
+
+
+@dataclass(frozen=True)
+class ShareInterval:
+    """Two-sided interval of a share of records, and as how many independent records they count."""
+
+    lower: float
+    upper: float
+    effective: float
+
+
+def share_interval(hits: NDArray[np.bool_], patients: NDArray[Any], alpha: float = 0.05) -> ShareInterval:
+    """Exact interval of mean(hits) (n,) where the records of one patient are alike: patients (n,).
+
+    Clopper-Pearson at the effective number of records p (1 - p) / var(p), the variance being that of a mean
+    over clusters (Korn & Graubard 1998, Survey Methodology 24:193); never more than n, and no more than the
+    patients where all records agree, so that few patients prove little. With one record per patient it is
+    Clopper & Pearson 1934, doi 10.1093/biomet/26.4.404.
+    """
+    if not hits.size:
+        raise BadInput("no records: a share needs at least one")
+    index, count = patient_index(np.asarray(patients))
+    n, share = hits.size, float(hits.mean())
+    off = np.bincount(index, weights=hits - share, minlength=count)
+    variance = float((off**2).sum()) / n**2
+    effective = min(float(n), share * (1 - share) / variance) if variance > 0 else float(count)
+    good = share * effective
+    lower = float(beta.ppf(alpha / 2, good, effective - good + 1)) if good > 0 else 0.0
+    upper = float(beta.ppf(1 - alpha / 2, good + 1, effective - good)) if share < 1 else 1.0
+    return ShareInterval(lower, upper, effective)
 
 
 def _put_together(value: float, parts: list[Floats], alpha: float) -> MetricInterval:

@@ -176,7 +176,7 @@ class Coded:
             self.pred[name] = np.array([codes[label] for label in system.predicted], dtype=np.int64)
             if any(row is not None for row in system.log_probs):
                 self.with_scores.add(name)
-            self.log_probs[name] = scores.fill_unparsed(system.log_probs, self.classes)
+            self.log_probs[name] = scores.fill_unparsed(system.log_probs, self.classes, name)
 
     def rows(self, chosen: NDArray[np.bool_]) -> Coded:
         """The chosen records (n,) alone, their patients numbered anew."""

@@ -1,7 +1,12 @@
 """Planning a holdout before any data is collected: how many patients each question needs.
 
-Formulas for external validation of a prediction model: Riley et al. 2021, doi 10.1002/sim.9025. Alphas are
-two-sided; `prevalence` is the share of patients with the event.
+Formulas for external validation of a prediction model: Riley et al. 2021, doi 10.1002/sim.9025, with the
+worked example of Riley et al. 2024, doi 10.1136/bmj-2023-074821. Alphas are two-sided; `prevalence` is the
+share of patients with the event.
+
+Where of the linear predictor (LP) only the AUROC is known, events and non-events are taken to have normal LPs
+of equal variance s^2 = 2 probit(AUROC)^2 (Riley et al. 2021, section 4.6.3). A calibrated model then has the
+means logit(prevalence) - s^2/2 without and logit(prevalence) + s^2/2 with the event.
 """
 
 from __future__ import annotations
@@ -10,7 +15,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import expit
+from scipy.special import expit, logit
 from scipy.stats import norm
 
 from primum.errors import BadInput
@@ -47,17 +52,49 @@ def patients_for_observed_expected(prevalence: float, factor: float, alpha: floa
 def patients_for_slope(mean: float, sd: float, width: float, alpha: float = 0.05) -> int:
     """Patients until the interval of the calibration slope is `width` wide.
 
-    mean, sd: of the linear predictor logit(p), taken to be normal. n = I_a / (SE^2 (I_a I_b - I_ab^2)) with
-    the Fisher information of a calibrated model, by Gauss-Hermite quadrature.
+    mean, sd: of the linear predictor logit(p), taken to be normal.
     """
-    if not (sd > 0 and width > 0):
-        raise BadInput("the linear predictor's sd and the interval's width must be greater than 0")
+    return _patients_for_slope([(1.0, mean)], sd, width, alpha)
+
+
+def patients_for_slope_of_auroc(prevalence: float, auroc: float, width: float, alpha: float = 0.05) -> int:
+    """The same where only prevalence and AUROC can be foreseen (see the module)."""
+    means, sd = _normal_predictors(prevalence, auroc)
+    return _patients_for_slope(list(zip((1 - prevalence, prevalence), means, strict=True)), sd, width, alpha)
+
+
+def _patients_for_slope(parts: list[tuple[float, float]], sd: float, width: float, alpha: float) -> int:
+    """For a mixture of normal LPs, (share, mean) each: n = I_a / (SE^2 (I_a I_b - I_ab^2)).
+
+    I is the Fisher information of a calibrated model, by Gauss-Hermite quadrature.
+    """
+    if not (sd > 0 and width > 0 and all(math.isfinite(mean) for _, mean in parts)):
+        raise BadInput("the linear predictor needs a mean, and an sd and an interval's width greater than 0")
     nodes, weights = np.polynomial.hermite_e.hermegauss(80)
-    lp, weights = mean + sd * nodes, weights / weights.sum()
-    v = weights * expit(lp) * (1 - expit(lp))
+    weights /= weights.sum()
+    lp = np.concatenate([mean + sd * nodes for _, mean in parts])
+    v = np.concatenate([share * weights for share, _ in parts]) * expit(lp) * (1 - expit(lp))
     i_a, i_ab, i_b = float(v.sum()), float(v @ lp), float(v @ lp**2)
     se = width / (2 * _z(alpha))
     return math.ceil(i_a / (se**2 * (i_a * i_b - i_ab**2)))
+
+
+def _normal_predictors(prevalence: float, auroc: float) -> tuple[tuple[float, float], float]:
+    """Means of the linear predictor without and with the event, and its sd within each."""
+    _check_share(prevalence, "prevalence")
+    if not 0.5 < auroc < 1:
+        raise BadInput(f"the AUROC must lie between 0.5 and 1, not {auroc:g}")
+    variance = 2 * float(norm.ppf(auroc)) ** 2
+    middle = float(logit(prevalence))
+    return (middle - variance / 2, middle + variance / 2), math.sqrt(variance)
+
+
+def operating_point(prevalence: float, auroc: float, threshold: float) -> tuple[float, float]:
+    """Sensitivity and specificity at a probability threshold of a calibrated model of this AUROC."""
+    _check_share(threshold, "threshold")
+    (without, with_event), sd = _normal_predictors(prevalence, auroc)
+    cut = float(logit(threshold))
+    return float(norm.sf((cut - with_event) / sd)), float(norm.cdf((cut - without) / sd))
 
 
 def patients_for_auroc(prevalence: float, auroc: float, width: float, alpha: float = 0.05) -> int:
@@ -91,6 +128,10 @@ def patients_for_net_benefit(  # noqa: PLR0913 - the formula's terms
     """Patients until the interval of net benefit / prevalence is `width` wide."""
     for value, name in ((prevalence, "prevalence"), (threshold, "threshold")):
         _check_share(value, name)
+    if not (0 <= sensitivity <= 1 and 0 <= specificity <= 1):
+        raise BadInput(
+            f"sensitivity and specificity lie between 0 and 1, not {sensitivity:g}, {specificity:g}"
+        )
     odds = (1 - prevalence) / prevalence * threshold / (1 - threshold)
     variance = (
         sensitivity * (1 - sensitivity) / prevalence
@@ -110,12 +151,15 @@ def plan_holdout(  # noqa: PLR0913 - a plan has this many assumptions, each name
     alpha: float,
     power: float = 0.8,
     auroc: float = 0.8,
+    predictor: tuple[float, float] | None = None,
+    thresholds: tuple[float, ...] = (),
 ) -> tuple[Requirement, ...]:
     """What a holdout needs for each check of the gate; the largest number decides.
 
     effect: gain over the base that matters; margin: allowed loss; discordance, discordance_classical:
     expected shares of patients on whom candidate and base, candidate and classical model differ; alpha: of
-    one look.
+    one look; predictor: mean and sd of the linear predictor, where known; thresholds: probabilities from which
+    the clinic acts.
     """
     both = max(discordance, effect)
     base = mcnemar_sample_size((both + effect) / 2, (both - effect) / 2, alpha, power)
@@ -133,8 +177,25 @@ def plan_holdout(  # noqa: PLR0913 - a plan has this many assumptions, each name
             patients_for_auroc(prevalence, auroc, 0.1),
             "Newcombe 2006, Riley et al. 2021",
         ),
+        Requirement(
+            "calibration slope within 0.2 either way",
+            patients_for_slope(*predictor, width=0.4)
+            if predictor
+            else patients_for_slope_of_auroc(prevalence, auroc, 0.4),
+            "Riley et al. 2021",
+        ),
         Requirement("100 events and 100 non-events", patients_for_events(prevalence), "Collins et al. 2016"),
+        *(net_benefit_requirement(prevalence, t, *operating_point(prevalence, auroc, t)) for t in thresholds),
     )
+
+
+def net_benefit_requirement(
+    prevalence: float, threshold: float, sensitivity: float, specificity: float
+) -> Requirement:
+    """Net benefit at a threshold, over the prevalence, known within 0.1 either way."""
+    n = patients_for_net_benefit(prevalence, sensitivity, specificity, threshold, width=0.2)
+    question = f"standardised net benefit at {threshold:g} within 0.1 either way"
+    return Requirement(question, n, "Riley et al. 2021")
 
 
 def _z(alpha: float) -> float:

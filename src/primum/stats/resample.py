@@ -51,13 +51,17 @@ def types_of(codes: Ints, patient: Ints, count: int) -> tuple[Ints, Ints]:
     codes (n,) say all that matters of a record; patient (n,) in 0..P-1. Two patients are of one type when the
     sorted codes of their records are the same.
     """
-    order = np.lexsort((codes, patient))
+    ordered = codes[np.lexsort((codes, patient))]
     sizes = np.bincount(patient, minlength=count)
-    place = np.arange(codes.size) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-    table = np.full((count, int(sizes.max())), -1, dtype=np.int64)
-    table[patient[order], place] = codes[order]
-    _, example, kind = np.unique(table, axis=0, return_index=True, return_inverse=True)
-    return kind.reshape(-1), example
+    start = np.cumsum(sizes) - sizes
+    kind, examples = np.empty(count, dtype=np.int64), np.empty(0, dtype=np.int64)
+    for size in np.unique(sizes):  # apart, so that one patient of very many records costs no memory
+        alike = np.flatnonzero(sizes == size)
+        rows = ordered[start[alike][:, None] + np.arange(size)]
+        _, example, number = np.unique(rows, axis=0, return_index=True, return_inverse=True)
+        kind[alike] = number.reshape(-1) + examples.size
+        examples = np.concatenate([examples, alike[example]])
+    return kind, examples
 
 
 def draws(

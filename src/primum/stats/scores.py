@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from primum.errors import BadInput
+
 Ints = NDArray[np.integer[Any]]
 Floats = NDArray[np.floating[Any]]
 ScoreMetric = Callable[[Ints, Floats, int, Floats], Floats]
@@ -21,10 +23,42 @@ FLOOR = 1e-15
 """Smallest probability in the log-loss: a certain and wrong answer costs 34.5 nats, not infinity."""
 
 
-def fill_unparsed(rows: Sequence[Sequence[float] | None], classes: int) -> Floats:
-    """Stack log-probabilities to (n, K); None becomes a row of NaN."""
+def fill_unparsed(rows: Sequence[Sequence[float] | None], classes: int, system: str = "system") -> Floats:
+    """Stack log-probabilities to (n, K); None becomes a row of NaN.
+
+    Raises BadInput for a row that is not K log-probabilities whose probabilities sum to 1.
+    """
     blank = (np.nan,) * classes
-    return np.array([blank if row is None else row for row in rows], dtype=float).reshape(-1, classes)
+    given = np.array([row is not None for row in rows], dtype=bool)
+    wrong = np.array([row is not None and len(row) != classes for row in rows], dtype=bool)
+    if not wrong.any():
+        stacked = np.array([blank if row is None else row for row in rows], dtype=float).reshape(-1, classes)
+        with np.errstate(over="ignore"):
+            total = np.exp(stacked).sum(1)
+        wrong = given & ~(np.abs(total - 1) <= 1e-3)  # NaN and infinity are wrong as well
+    if wrong.any():
+        raise BadInput(
+            f"'{system}', record {int(wrong.argmax()) + 1}: its {classes} probabilities are not numbers that "
+            "sum to 1; normalise them, or leave them out where the answer could not be read"
+        )
+    return stacked
+
+
+def contradictions(said: Ints, log_probs: Floats, positive: int = -1) -> int:
+    """How many labels (n,), -1 = unreadable, do not follow from their log_probs (n, K).
+
+    Two classes: some threshold must part the records called positive from the others. More: the label must be
+    a most probable one. Records without probabilities are left out.
+    """
+    read = (said >= 0) & ~np.isnan(log_probs).any(1)
+    said, log_probs, classes = said[read], log_probs[read], log_probs.shape[1]
+    if classes != 2:
+        top = log_probs.max(1, initial=-np.inf)
+        return int((log_probs[np.arange(said.size), said] < top - 1e-9).sum())
+    yes, score = said == positive % 2, log_probs[:, positive % 2]
+    if yes.all() or not yes.any():
+        return 0
+    return int((score[yes] < score[~yes].max() - 1e-9).sum())
 
 
 def class_scores(gold: Ints, log_probs: Floats, k: int) -> Floats:

@@ -1,0 +1,269 @@
+"""The model card in Hugging Face's form: README.md beside the adapter, of every candidate that was judged.
+
+It is made from the run's own values, without a clock, so that the same run gives the same card. No record, no
+free text and no path of the machine is in it.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from typing import Any
+
+import yaml
+
+from primum.bundle import Bundle
+from primum.config import RunConfig
+from primum.records import PARTS, Baselines, Decision, Evaluation, SplitVersion
+from primum.reports import subgroups, tables
+from primum.reports.document import Document, Section, Todo, markdown
+from primum.reports.facts import ADAPTER
+from primum.reports.gate_facts import TableFacts
+from primum.reports.intervals import describe
+from primum.reports.limits import of_evaluation
+
+_HUB_NAMES = {"accuracy": "accuracy", "macro_f1": "f1", "auroc": "roc_auc", "brier": "brier_score"}
+"""Metric -> its name on the Hugging Face hub."""
+
+
+def model_card(  # noqa: PLR0913 - a card tells where everything came from
+    config: RunConfig,
+    split: SplitVersion,
+    bundle: Bundle,
+    baselines: Baselines,
+    evaluation: Evaluation,
+    decision: Decision,
+) -> str:
+    """Write the card: YAML header and Markdown. Pure: the same values give the same text."""
+    facts = TableFacts(
+        name=config.task.name,
+        panel=evaluation.panel,
+        verdict=decision.verdict,
+        config=config.gate,
+        primary_metric=config.task.primary_metric,
+        effect_of_interest=config.task.effect_of_interest,
+        classical=baselines.best,
+        intervals=describe(evaluation.panel, evaluation.panel.systems),
+        code_version=bundle.card.code_version,
+        decision_thresholds=config.task.decision_thresholds,
+        ledger_entry=decision.ledger_entry,
+    )
+    document = Document(
+        "model_card",
+        f"Adapter for {config.task.name}",
+        _opening(config, bundle, facts),
+        (
+            Section("Verdict", _verdict(facts)),
+            Section("Intended use", _intended(config)),
+            Section("Out of scope", _out_of_scope(config, bundle)),
+            _training_data(config, split),
+            _recipe(config, bundle),
+            *_results(facts),
+            Section("Limits", tuple(of_evaluation(facts))),
+            _hashes(bundle, facts),
+        ),
+    )
+    return f"---\n{_header(config, bundle, facts)}---\n\n{markdown(document)}\n{_loading(config, bundle)}"
+
+
+def _header(config: RunConfig, bundle: Bundle, facts: TableFacts) -> str:
+    """The YAML that the hub reads. A base that is not on the hub is named in the text only."""
+    base = bundle.card.base_id
+    header: dict[str, Any] = {
+        **({"license": config.model.licence} if config.model.licence else {}),
+        "library_name": "peft",
+        **({"base_model": base.partition("@")[0]} if "/" in base else {}),
+        "pipeline_tag": "text-classification",
+        "tags": ["lora", "clinical", "primum", f"verdict-{facts.verdict.outcome.lower()}"],
+    }
+    if not facts.exhausted:
+        header["model-index"] = [{"name": config.task.name, "results": [_indexed(config, facts)]}]
+    text: str = yaml.safe_dump(header, sort_keys=False, allow_unicode=True)
+    return text if config.model.licence else f"# license: to be chosen by the adapter's owner\n{text}"
+
+
+def _indexed(config: RunConfig, facts: TableFacts) -> dict[str, Any]:
+    known = ((hub, name, facts.metric(ADAPTER, name)) for name, hub in _HUB_NAMES.items())
+    return {
+        "task": {"type": "text-classification"},
+        "dataset": {"name": f"{config.task.name} (holdout, private)", "type": "private"},
+        "metrics": [
+            {"type": hub, "name": tables.METRICS[name], "value": round(value, 4)}
+            for hub, name, value in known
+            if value is not None
+        ],
+    }
+
+
+def _opening(config: RunConfig, bundle: Bundle, facts: TableFacts) -> tuple[str, ...]:
+    described = (config.task.description,) if config.task.description else ()
+    return (
+        *described,
+        f"A LoRA adapter of {bundle.card.base_id} that answers “{bundle.card.renderer.question}” with "
+        f"{_choice(bundle.card.labels)}. Verdict of Primum's gate: {facts.verdict.outcome}. Research software, not "
+        "a medical device.",
+    )
+
+
+def _choice(labels: tuple[str, ...]) -> str:
+    return f"{', '.join(labels[:-1])} or {labels[-1]}"
+
+
+def _verdict(facts: TableFacts) -> tuple[str, ...]:
+    verdict, look = facts.verdict, facts.verdict.evidence.look
+    use = "" if verdict.outcome == "PROMOTE" else " It is not for use: it was not promoted."
+    looked = (
+        f"All {look.planned} planned looks at this holdout were spent before."
+        if look.exhausted
+        else f"Look {look.number} of {look.planned} planned at this holdout, alpha {look.alpha:.4g}."
+    )
+    needed = verdict.labels_needed
+    unsaid = needed is not None and not any(str(needed) in reason for reason in verdict.reasons)
+    return (
+        f"{verdict.outcome}. {tables.MEANINGS[verdict.outcome]}{use}",
+        *(f"{name.capitalize()}. {reason}" if name else reason for name, reason in tables.reasons(facts)),
+        *([f"About {needed:,} more labelled patients are needed to decide it."] if unsaid else []),
+        f"{looked} A person may have "
+        "decided otherwise since (override, rollback): the registry and the ledger say what is in production.",
+    )
+
+
+def _intended(config: RunConfig) -> tuple[str, ...]:
+    return (
+        f"To answer this one question on records of the kind of task {config.task.name}, written by Primum's "
+        f"renderer with {len(config.task.features)} features (`primum predict`), beside people who decide.",
+        Todo("who uses it, where in the care pathway, on which patients, and what follows from each answer."),
+    )
+
+
+def _out_of_scope(config: RunConfig, bundle: Bundle) -> tuple[str, ...]:
+    return (
+        "Decisions without a person; any other question, wording or classes; prompts that Primum's renderer did "
+        f"not write; another base than the one whose hash stands below; patients unlike those of "
+        f"{bundle.card.task}: other hospitals, devices or years, until it was judged there.",
+        f"Features it was not trained with: it knows {_named([f.name for f in config.task.features])}.",
+    )
+
+
+def _named(names: list[str], most: int = 25) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def _training_data(config: RunConfig, split: SplitVersion) -> Section:
+    parts = [part for part in PARTS if part in split.counts]
+    rows = [
+        (label, *(f"{split.counts[part].get(label, 0):,}" for part in parts)) for label in config.task.labels
+    ]
+    total = ("All records", *(f"{sum(split.counts[part].values()):,}" for part in parts))
+    patients = (
+        "Patients",
+        *(f"{split.patients[part]:,}" if part in split.patients else "–" for part in parts),
+    )
+    return Section(
+        "Training data",
+        (
+            f"Task {config.task.name}, split version {split.dvc_hash}. Trained on the training part, chosen and "
+            "calibrated on validation, judged on the holdout. No patient stands in two parts. The records are not "
+            "in this folder.",
+            Todo("where the records come from, whom they represent, and on what legal and ethical ground."),
+        ),
+        ("Class", *("holdout" if part == "test" else part for part in parts)),
+        (*rows, total, patients),
+    )
+
+
+def _recipe(config: RunConfig, bundle: Bundle) -> Section:
+    card = bundle.card
+    recipe = {key: value for key, value in card.recipe.model_dump().items() if key != "ranks"}
+    known = {"rank": card.rank, "ranks tried": card.recipe.ranks, **recipe, "seed": card.seed}
+    rows = [(key.replace("_", " "), _written(value)) for key, value in known.items()]
+    said = f"LoRA; temperature (fitted on validation) {card.temperature:.4g}; base in {config.model.dtype}."
+    return Section("Recipe", (said,), ("Setting", "Value"), tuple(rows))
+
+
+def _written(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
+def _results(facts: TableFacts) -> tuple[Section, ...]:
+    if facts.exhausted:
+        return (Section("Evaluation", ("This holdout is exhausted: its results stay closed.",)),)
+    rows = tuple(
+        (heading, *(_with_interval(facts, system, metric) for system in facts.systems))
+        for metric, heading in tables.METRICS.items()
+    )
+    measured = Section(
+        "Evaluation",
+        (
+            f"On {len(facts.panel.gold):,} holdout records of {facts.patients:,} patients, all systems on the "
+            "same; 95% intervals from resampling patients, of each system alone.",
+        ),
+        ("Metric", *map(tables.title, facts.systems)),
+        rows,
+    )
+    checks = Section(
+        "Checks of the gate",
+        (),
+        ("Check", "Required", "Status", "Found"),
+        tuple(
+            (c.name.replace("_", " "), "yes" if c.required else "no", c.status.upper(), c.reason)
+            for c in facts.verdict.evidence.checks
+        ),
+    )
+    return (measured, checks, *_groups(facts))
+
+
+def _with_interval(facts: TableFacts, system: str, metric: str) -> str:
+    found = facts.intervals[system].get(metric)
+    if found is None or found.value is None:
+        return tables.NO_VALUE
+    return f"{found.value:.3f} ({tables.ends(found.lower, found.upper, 3)})"
+
+
+def _groups(facts: TableFacts) -> tuple[Section, ...]:
+    rows = tuple(tables.subgroup_cells(row) for row in subgroups.rows(facts))
+    if not rows:
+        return ()
+    against = tables.title(subgroups.rival(facts))
+    said = f"Adapter less {against} in {tables.metric(facts.primary_metric)}, at this look's alpha."
+    return (Section("Subgroups", (said,), tables.SUBGROUPS, rows),)
+
+
+def _hashes(bundle: Bundle, facts: TableFacts) -> Section:
+    card = bundle.card
+    rows = (
+        ("base model", f"{card.base_id}: {card.base_hash}"),
+        ("bundle (this folder without this card)", bundle.sha256),
+        ("adapter weights", card.adapter_sha256),
+        ("prompt", card.prompt_hash),
+        ("split version", card.split_version),
+        ("gate configuration", facts.gate.content_hash()),
+        ("ledger entry of the decision", str(facts.ledger_entry)),
+        ("code", f"Primum {card.code_version}, git {card.git_revision}"),
+    )
+    return Section("Hashes", (), ("What", "Hash"), rows)
+
+
+def _loading(config: RunConfig, bundle: Bundle) -> str:
+    """How peft loads it: with the folder of the base as the configuration names it."""
+    name, _, revision = bundle.card.base_id.partition("@")
+    if config.model.source == "embedded":
+        lead, base = "import primum\n", 'f"{primum.__path__[0]}/base_model"'
+    elif revision:
+        lead, base = "", f"{name!r}, revision={revision!r}"
+    else:
+        lead, base = "", '"FOLDER_OF_THE_BASE"'
+    code = textwrap.dedent(
+        """\
+        from peft import PeftModel
+        from transformers import AutoModelForCausalLM
+        {lead}
+        base = AutoModelForCausalLM.from_pretrained({base})
+        model = PeftModel.from_pretrained(base, "FOLDER_OF_THIS_CARD")
+        """
+    ).format(lead=lead, base=base)
+    return (
+        "## How to load it\n\n"
+        f"```python\n{code}```\n\n"
+        "Its probabilities are those of the answers' words after the prompt that the renderer in primum.json "
+        "writes, divided by the temperature; `primum predict` does that and verifies the hashes above.\n"
+    )

@@ -1,0 +1,107 @@
+"""The next holdout: only patients that no earlier split of the task has seen, everyone else trains.
+
+A record is seen when it, its patient, or anything that duplicates either was in any part of an earlier split
+version; the closure holds, so a copy of a copy of a seen record is seen as well.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from primum.config import TaskConfig
+from primum.duplicates import components, duplicate_groups, same_key
+from primum.errors import BadInput
+from primum.split import PARTS, Assignment, part_shares, place, refuse_small_classes
+
+TRAIN, VALIDATION, TEST = range(len(PARTS))
+
+
+def fresh_records(records: pd.DataFrame, seen: pd.DataFrame, task: TaskConfig) -> np.ndarray:
+    """(n,) True for the records that neither stand in `seen` nor are tied to it by patient, row or text.
+
+    Both hold canonical columns; a feature that `seen` lacks counts as not recorded there.
+    """
+    return _groups(records, seen, task)[1]
+
+
+def rotate(records: pd.DataFrame, seen: pd.DataFrame, task: TaskConfig, seed: int) -> Assignment:
+    """Assign all canonical records anew: fresh patients fill the holdout up to its share of all patients.
+
+    The fresh patients beyond that share and all seen ones (those of old holdouts too: they were looked at) are
+    divided into train and validation. Groups are never torn, parts are stratified by label and site, and the
+    result depends on the two sets of records, the task and the seed only. Raises BadInput, with what is
+    missing, when the holdout would hold too few patients or too little of a class.
+    """
+    if not records["record_id"].is_unique:
+        raise BadInput("record ids stand twice; give every record an id of its own (keys.record_id)")
+    order = np.argsort(records["record_id"].to_numpy(dtype=object), kind="stable")
+    ordered = records.iloc[order]
+    group, fresh, copies = _groups(ordered, seen, task)
+    part = np.full(len(ordered), -1)
+    part[fresh] = _holdout(ordered, fresh, group, task, seed)
+    _refuse_few(ordered[part == TEST], task)
+    rest = part != TEST
+    wanted = part_shares(task)[[TRAIN, VALIDATION]]
+    part[rest] = _placed(ordered[rest], task, wanted / wanted.sum(), seed, group[rest])
+    refuse_small_classes(ordered, task, part)
+    names = np.empty(len(records), dtype=object)
+    names[order] = np.array(PARTS, dtype=object)[part]
+    return Assignment(names, int((np.bincount(copies) > 1).sum()))
+
+
+def too_few(records: pd.DataFrame, task: TaskConfig) -> str:
+    """What `records` lack to be a holdout, in words; empty where they are enough."""
+    split, patients = task.split, records["patient_id"].nunique()
+    counts = {label: int((records["label"] == label).sum()) for label in task.labels}
+    lacking = {label: split.min_per_class - n for label, n in counts.items() if n < split.min_per_class}
+    more = max(split.min_test - patients, sum(lacking.values()), 0)
+    if not more:
+        return ""
+    classes = ", ".join(f"{n} of class '{label}'" for label, n in lacking.items())
+    among = f", among them {classes}" if classes else ""
+    return f"{more} more labelled patient(s) are needed{among}"
+
+
+def _refuse_few(holdout: pd.DataFrame, task: TaskConfig) -> None:
+    missing = too_few(holdout, task)
+    if missing:
+        counts = ", ".join(f"{label} {int((holdout['label'] == label).sum())}" for label in task.labels)
+        raise BadInput(
+            f"task '{task.name}': the next holdout would hold {holdout['patient_id'].nunique()} patients that no "
+            f"earlier split has seen ({counts}) and needs {task.split.min_test}, with {task.split.min_per_class} "
+            f"records of each class: {missing}"
+        )
+
+
+def _groups(
+    records: pd.DataFrame, seen: pd.DataFrame, task: TaskConfig
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(n,) group of each record, whether it is fresh, and its group of copies among the records."""
+    n = len(records)
+    both = pd.concat([records, seen.reindex(columns=records.columns)], ignore_index=True)
+    copies = duplicate_groups(both, task)
+    ties = [same_key(pd.factorize(both[column])[0]) for column in ("patient_id", "record_id")]
+    group = components(len(both), [*ties, same_key(copies)])
+    return group[:n], ~np.isin(group[:n], group[n:]), pd.factorize(copies[:n])[0]
+
+
+def _holdout(
+    records: pd.DataFrame, fresh: np.ndarray, group: np.ndarray, task: TaskConfig, seed: int
+) -> np.ndarray:
+    """(fresh records,) TEST, or -1 for those beyond the holdout's share of all patients."""
+    people = records["patient_id"].nunique()
+    new = records.loc[fresh, "patient_id"].nunique()
+    share = part_shares(task)[TEST] * people / max(new, 1)
+    if share >= 1:
+        return np.full(int(fresh.sum()), TEST)
+    taken = _placed(records[fresh], task, np.array([share, 1 - share]), seed, group[fresh])
+    return np.where(taken == 0, TEST, -1)
+
+
+def _placed(
+    records: pd.DataFrame, task: TaskConfig, wanted: np.ndarray, seed: int, group: np.ndarray
+) -> np.ndarray:
+    """(n,) index into `wanted` of each record."""
+    patient, number = pd.factorize(records["patient_id"])[0], pd.factorize(group)[0]
+    return place(records, task, wanted, seed, patient, number)[number]
