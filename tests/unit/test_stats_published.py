@@ -1,4 +1,8 @@
-"""Published worked examples. Each test says where its numbers come from."""
+"""Published worked examples. Each test says where its numbers come from.
+
+Quoted from memory and not reread on the page: SAS's standard errors and p-values, the counts of Vickers & Elkin
+2006, and the two sample sizes of Riley et al. 2024. The data, and all other figures, were read where a test says.
+"""
 
 from __future__ import annotations
 
