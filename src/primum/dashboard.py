@@ -76,6 +76,9 @@ def _environment(workspace: Workspace) -> dict[str, str]:
         "ZENML_SERVER_AUTH_SCHEME": "NO_AUTH",
         "ZENML_SERVER_DEPLOYMENT_TYPE": "local",
         "ZENML_SERVER_AUTO_ACTIVATE": "true",
+        # The store lies on this machine: without this the report is not shown.
+        "ZENML_SERVER_ALLOW_LOCAL_FILE_ACCESS": "true",
+        "ZENML_LOCAL_STORES_PATH": str(workspace.zenml / "local_stores"),
         "ZENML_SERVER_DISPLAY_ANNOUNCEMENTS": "false",
         "ZENML_SERVER_DISPLAY_UPDATES": "false",
         "ZENML_LOGGING_VERBOSITY": "WARN",

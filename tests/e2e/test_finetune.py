@@ -5,9 +5,13 @@ from __future__ import annotations
 import csv
 import json
 import os
+import signal
+import socket
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -170,6 +174,36 @@ def test_artifacts_never_preview_rows_of_patients(
     stored = [p for p in (home / ".primum" / "zenml").rglob("*") if p.is_file()]
     assert any(p.name == "value.json" for p in stored)
     assert not [p.name for p in stored if p.suffix in (".csv", ".parquet", ".pkl")]
+
+
+def test_the_dashboard_shows_the_report(
+    first: subprocess.CompletedProcess[str], project: Path, home: Path
+) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = int(probe.getsockname()[1])
+
+    def ask(path: str) -> Any:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v1/{path}", timeout=20) as reply:
+            return json.load(reply)
+
+    environment = {
+        **os.environ,
+        "PRIMUM_HOME": str(home),
+        "ZENML_CONFIG_PATH": str(home / ".primum" / "zenml"),
+    }
+    words = [sys.executable, "-m", "primum.cli", "dashboard", "--port", str(port)]
+    with subprocess.Popen(words, cwd=project, env=environment, stdout=subprocess.PIPE, text=True) as server:
+        try:
+            assert server.stdout is not None
+            assert str(port) in server.stdout.readline()
+            found = ask("artifact_versions?artifact=report&size=1")["items"][0]["id"]
+            shown = ask(f"artifact_versions/{found}/visualize")
+        finally:
+            server.send_signal(signal.SIGINT)
+    assert shown["type"] == "html"
+    pages = {p.read_text() for p in latest(home).parent.glob("*/report.html")}
+    assert shown["value"] in pages
 
 
 def test_the_split_is_a_dvc_version_that_can_be_brought_back(
