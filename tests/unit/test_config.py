@@ -42,7 +42,7 @@ def test_overrides_reach_nested_keys_and_are_typed() -> None:
     assert config.model.recipe.ranks == (4,)
     assert config.seed == 7
     assert config.gate.balance.max_gap == 0.1
-    assert config.model.recipe.learning_rate == 5e-3  # the model file's difference stays
+    assert config.model.recipe.learning_rate == 2e-3  # the model file's difference stays
 
 
 def test_run_file_holds_differences_only(tmp_path: Path) -> None:

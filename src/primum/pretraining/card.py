@@ -37,19 +37,20 @@ adapt. It has seen no real record. It is no medical device and answers nothing b
 | tokenizer | its own byte-level BPE, {vocab_size:,} entries, digits one by one, any UTF-8 text |
 | chat template | `<\\|user\\|>...<\\|end\\|><\\|assistant\\|>...<\\|end\\|>`, several turns |
 | numbers | z-scores of the training part in tenths, sign and two digits: `+13` is 1.3 standard deviations |
-| training | {tokens:,} tokens, {steps:,} steps, {minutes:.0f} min on {threads} CPU threads, seed {seed} |
+| training | {tokens:,} tokens, {steps:,} steps, {minutes:.0f} min on {threads} CPU thread(s), seed {seed} |
 | optimizer | Muon {muon_learning_rate} (matrices), AdamW {adam_learning_rate} (embeddings, norms) |
 | weights | SHA-256 `{weights_sha256}` |
 
 ## Data
 Synthetic patient worlds from a seeded generator (`primum.pretraining.worlds`): 1 to 32 named columns
 drawn from a word list and made-up names, correlated, skewed, stepped, partly categories, partly not
-recorded; written by the very renderer that fine-tuning uses. Four kinds of conversation: *recited* (a record
-comes back in another order, so that its values can be looked up by name), *stated* (the
+recorded; written by the very renderer that fine-tuning uses. Three kinds of conversation: *stated* (the
 question states the rule: thresholds, signed sums, comparisons, counts), *lasting* ({conditions} made-up
-conditions with a hidden rule that lasts through the corpus) and *in context* (the rule has to be
-inferred from the labelled records before). The pairing of words with rules is random: no clinical
-knowledge is in it.
+conditions that last through the corpus: a record's values are summed up, each weighed by its words, and
+asked for as a score and as a class, several labelled records of one world in one context) and *in context*
+(the rule has to be inferred from the labelled records before). The words' weights are random: no clinical
+knowledge is in them. Most are positive, so that a sum can be learned at all; which answer stands for a high
+score is random for each condition.
 
 ## Held-out synthetic worlds
 Accuracy of the most probable allowed answer, conversations of a seed that training never used:
@@ -117,7 +118,7 @@ def _judgements(judged: Sequence[JudgedSet]) -> str:
 
 _JUDGEMENTS = """## Fine-tuned on real sets
 Macro-F1 on the test part, mean over seeds; 50/15/35 stratified split; LoRA r = 8 on all linear layers,
-learning rate 5e-3, batches of 8, 6 epochs, the epoch that was best on validation. The control is the same LoRA
+learning rate 2e-3, batches of 8, 6 epochs, the epoch that was best on validation. The control is the same LoRA
 on *random* weights of the same shape: pretraining gains the distance between the two, not the adapter's score.
 
 | set | records | zero-shot | adapter | control: random weights | LASSO |

@@ -11,7 +11,9 @@ class PretrainConfig(Frozen):
     """Data, shape and training of the base. The same config and machine give the same model."""
 
     seed: int = 0
-    tokens: int = Field(default=10_000_000, gt=0)
+    threads: int = Field(default=1, ge=1)
+    """CPU threads: their number decides the last bits of the sums, hence the weights."""
+    tokens: int = Field(default=8_000_000, gt=0)
     """Training stops at the first batch that reaches this many tokens."""
     vocab_size: int = Field(default=1536, ge=512)
     hidden_size: int = Field(default=128, ge=16)
@@ -25,7 +27,7 @@ class PretrainConfig(Frozen):
     ramp_ratio: float = Field(default=0.25, gt=0)
     """Share of training in which records grow to their full length."""
     conditions: int = Field(default=16, ge=1)
-    """Lasting worlds: made-up conditions whose rule stays the same, to be learned into the weights."""
+    """Made-up conditions whose rule lasts through the corpus, to be learned into the weights."""
     batch_tokens: int = Field(default=2048, gt=0)
     muon_learning_rate: float = Field(default=0.003, gt=0)
     """Muon, for the matrices inside the layers (update scaled to AdamW's RMS)."""
@@ -51,8 +53,6 @@ class PretrainReport(Frozen):
     tokens: int
     steps: int
     seconds: float
-    threads: int
-    """CPU threads that torch used."""
     accuracy: dict[str, float]
     """Kind of held-out world -> share of answers that were right."""
     chance: dict[str, float]

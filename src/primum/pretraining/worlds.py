@@ -1,12 +1,15 @@
 """The seeded generator of synthetic patient worlds.
 
 A world is a set of named columns with a joint distribution. Conversations about its records are written by
-the functions that fine-tuning uses (`render_message`, `write_standardised`), in four kinds:
+the functions that fine-tuning uses (`render_message`, `write_standardised`), in three kinds:
 
-- recited: a record comes back in another order, so that every value can be looked up by its name;
 - stated: the question states the rule ("Is heart rate above +05?"), so that one prompt determines its answer;
-- lasting: a made-up condition with one rule for the whole corpus, to be learned into the weights;
+- lasting: a made-up condition that lasts through the corpus. Every word of the lexicon raises it by a weight of
+  its own, drawn at random, so a record is a weighted sum that the model learns to form;
 - in_context: the rule belongs to this conversation and has to be inferred from the labelled records before.
+
+Most weights are positive. That is no knowledge about any disease, but what makes the sum learnable: were they
+balanced, value, word and answer would form a parity, of which no part alone tells anything (decision 0007).
 """
 
 from __future__ import annotations
@@ -24,11 +27,16 @@ from primum.pretraining.questions import OPEN, Asked, ask
 from primum.pretraining.tables import Columns, Record, draw_columns
 from primum.prompts import render_message, write_standardised
 
-Kind = Literal["recited", "stated", "lasting", "in_context"]
-SHARES: dict[Kind, float] = {"stated": 0.4, "lasting": 0.5, "in_context": 0.05, "recited": 0.05}
-EARLY_STATED = 0.9
-"""Share of stated conversations at the very start: reading numbers is what all the rest builds on."""
+Kind = Literal["stated", "lasting", "in_context"]
+SHARES: dict[Kind, float] = {"stated": 0.3, "lasting": 0.65, "in_context": 0.05}
 REFERENCE_RECORDS = 256
+WEIGHT_MEAN, WEIGHT_SD = 0.6, 0.6
+"""Of the words' weights: one in six is negative."""
+LASTING_WIDTHS = (4, 8, 16, 32, 32)
+"""Most columns of a lasting conversation's records; one of these, all equally likely."""
+STATED_WIDTHS = (6, 6, 10, 16, 32)
+LASTING_COLUMNS = 20
+"""Columns of a lasting conversation in all: many short records, or one long."""
 
 
 class Turn(NamedTuple):
@@ -65,17 +73,12 @@ class Rule:
     """Mean and standard deviation of the score."""
     answers: tuple[str, ...]
     question: str
-    score_question: str
 
     def label(self, columns: Columns, record: Record, rng: np.random.Generator) -> str:
         """The class of a record; missing values count as average."""
-        noisy = self.score(columns, record) + self.noise * rng.standard_normal()
-        return self.answers[int(np.searchsorted(self.cuts, noisy))]
-
-    def score(self, columns: Columns, record: Record) -> float:
-        """The standardised score of a record, without noise."""
         mean, sd = self.scale
-        return (float(self._scores(columns, record.values[None])[0]) - mean) / sd
+        score = (float(self._scores(columns, record.values[None])[0]) - mean) / sd
+        return self.answers[int(np.searchsorted(self.cuts, score + self.noise * rng.standard_normal()))]
 
     def _scores(self, columns: Columns, values: np.ndarray) -> np.ndarray:
         effects = columns.effects(values, self.category_effects)
@@ -83,9 +86,59 @@ class Rule:
         return effects @ self.weights + self.interaction * effects[:, a] * effects[:, b]
 
 
+@dataclass(frozen=True)
+class Condition:
+    """A made-up condition with a rule for any record: the words of its columns say what a value weighs."""
+
+    sign: int
+    """-1: high scores get the first answer."""
+    shift: float
+    noise: float
+    """Standard deviation of what the score does not explain."""
+    answers: tuple[str, ...]
+    question: str
+    score_question: str
+
+    def score(self, record: Record, weights: dict[str, float]) -> float:
+        """Sum of the values, each weighed by its words, over the root of their number."""
+        terms = [_term(record, j, weights) for j in range(len(record.names))]
+        return float(np.sum(terms)) / np.sqrt(len(terms))
+
+    def label(self, record: Record, weights: dict[str, float], rng: np.random.Generator) -> str:
+        """The class: the score with noise, cut at zero or, of several classes, evenly between -1 and 1."""
+        noisy = self.sign * self.score(record, weights) + self.shift + self.noise * rng.standard_normal()
+        classes = len(self.answers)
+        cuts = (np.arange(1, classes) - classes / 2) * 2 / classes
+        return self.answers[int(np.searchsorted(cuts, noisy))]
+
+
+def _term(record: Record, j: int, weights: dict[str, float]) -> float:
+    """What column j adds: a number times the weight of its name, or the weight of a category's word."""
+    value = float(record.values[j])
+    if np.isnan(value):
+        return 0.0
+    if record.categories[j]:
+        return weights[record.categories[j][int(value)]] - WEIGHT_MEAN
+    known = [weights[word] for word in record.names[j].split() if word in weights]
+    return value * float(np.sum(known)) / np.sqrt(len(known)) if known else 0.0
+
+
+def draw_condition(rng: np.random.Generator) -> Condition:
+    """A condition with two classes or with ordered ones."""
+    question, score_question, answers = _hidden_question(rng)
+    return Condition(
+        sign=int(rng.choice((-1, 1))),
+        shift=float(rng.uniform(-0.3, 0.3)),
+        noise=float(pick(rng, (0.0, 0.1))),
+        answers=answers,
+        question=question,
+        score_question=score_question,
+    )
+
+
 def draw_rule(rng: np.random.Generator, columns: Columns) -> Rule:
     """A threshold, sparse or dense linear rule, at times with an interaction; prevalence .25 to .75."""
-    question, score_question, answers = _hidden_question(rng)
+    question, _, answers = _hidden_question(rng)
     width = len(columns.names)
     relevant = min(width, int(pick(rng, (1, 2, 3, 4, 6, 10, width))))
     weights = np.zeros(width)
@@ -104,43 +157,53 @@ def draw_rule(rng: np.random.Generator, columns: Columns) -> Rule:
         scale=(0.0, 1.0),
         answers=answers,
         question=question,
-        score_question=score_question,
     )
-    scores = rule._scores(columns, columns.draw(rng, REFERENCE_RECORDS))
     classes = len(answers)
     shares = rng.uniform(0.25, 0.75, 1) if classes == 2 else np.arange(1, classes) / classes
+    scores = rule._scores(columns, columns.draw(rng, REFERENCE_RECORDS))
     mean, sd = float(scores.mean()), max(float(scores.std()), 1e-6)
     return replace(rule, scale=(mean, sd), cuts=np.quantile((scores - mean) / sd, shares))
 
 
 @dataclass(frozen=True)
 class Worlds:
-    """Everything that lasts through one corpus: a few record forms, each with its conditions."""
+    """Everything that lasts through one corpus: what each word weighs, and the conditions."""
 
-    columns: tuple[Columns, ...]
-    rules: tuple[tuple[Rule, ...], ...]
+    weights: dict[str, float]
+    """Word of the lexicon -> its weight in every lasting condition."""
+    conditions: tuple[Condition, ...]
 
     @classmethod
-    def from_seed(cls, seed: int, conditions: int, per_form: int = 4) -> Worlds:
-        """Draw the lasting conditions, `per_form` of them on each record form of 6 to 32 columns."""
+    def from_seed(cls, seed: int, conditions: int) -> Worlds:
+        """Draw the words' weights and the lasting conditions."""
         rng = np.random.default_rng([seed, 1])
-        forms, rules = [], []
-        for _ in range(max(1, conditions // per_form)):
-            form = draw_columns(rng, int(rng.integers(6, 33)))
-            forms.append(form)
-            rules.append(tuple(draw_rule(rng, form) for _ in range(min(per_form, conditions))))
-        return cls(tuple(forms), tuple(rules))
+        words = sorted({*lexicon.NOUNS, *lexicon.MODIFIERS, *(w for v in lexicon.CATEGORY_VALUES for w in v)})
+        weights = {word: float(rng.normal(WEIGHT_MEAN, WEIGHT_SD)) for word in words}
+        return cls(weights, tuple(draw_condition(rng) for _ in range(conditions)))
 
     def conversation(self, rng: np.random.Generator, hardness: float = 1.0) -> Conversation:
-        """One conversation; `hardness` (0 to 1) raises the number of columns from 4 to 32."""
-        early = rng.random() < EARLY_STATED * (1 - hardness)
-        kind: Kind = "stated" if early else pick(rng, _KINDS)
-        if kind == "recited":
-            return _recited(rng, hardness)
+        """One conversation; `hardness` (0 to 1) raises the number of columns to 32."""
+        kind = pick(rng, _KINDS)
         if kind == "lasting":
-            form = int(rng.integers(len(self.columns)))
-            return _lasting(rng, self.columns[form], self.rules[form])
+            return self._lasting(rng, hardness)
         return _stated(rng, hardness) if kind == "stated" else _in_context(rng, hardness)
+
+    def _lasting(self, rng: np.random.Generator, hardness: float) -> Conversation:
+        """Labelled records of one world and one lasting condition: many short ones, or few long ones."""
+        condition = pick(rng, self.conditions)
+        columns = draw_columns(rng, _count(rng, LASTING_WIDTHS, hardness), hardness)
+        turns: list[Turn] = []
+        for _ in range(min(12, max(1, round(LASTING_COLUMNS / len(columns.names))))):
+            record = columns.record(rng)
+            turns += self._judged(rng, condition, record)
+        return Conversation("lasting", tuple(turns))
+
+    def _judged(self, rng: np.random.Generator, condition: Condition, record: Record) -> list[Turn]:
+        written = write_standardised(condition.score(record, self.weights))
+        score = Asked(condition.score_question, OPEN, written)
+        label = Asked(condition.question, condition.answers, condition.label(record, self.weights, rng))
+        first, second = (score, label) if rng.random() < 0.5 else (label, score)
+        return [_turn(first, record), *([_turn(second)] if rng.random() < 0.3 else [])]
 
     def stream(self, seed: int, ramp: int) -> Iterator[Conversation]:
         """Conversations without end, short records first: `ramp` of them lead to full hardness.
@@ -155,18 +218,8 @@ class Worlds:
 _KINDS: tuple[Kind, ...] = tuple(kind for kind, share in SHARES.items() for _ in range(round(share * 100)))
 
 
-def _recited(rng: np.random.Generator, hardness: float) -> Conversation:
-    columns = draw_columns(rng, 2 + int(rng.integers(1, 3 + round(8 * hardness))), hardness)
-    record = columns.record(rng)
-    first = _turn(ask(rng, record, hardness), record)
-    again = (
-        _turn(ask(rng, record, hardness), record.shuffled(rng)) for _ in range(int(pick(rng, (1, 2, 3))))
-    )
-    return Conversation("recited", (first, *again))
-
-
 def _stated(rng: np.random.Generator, hardness: float) -> Conversation:
-    columns = draw_columns(rng, _count(rng, hardness), hardness)
+    columns = draw_columns(rng, _count(rng, STATED_WIDTHS, hardness), hardness)
     turns: list[Turn] = []
     for _ in range(int(pick(rng, (1, 1, 2)))):
         record = columns.record(rng)
@@ -175,32 +228,12 @@ def _stated(rng: np.random.Generator, hardness: float) -> Conversation:
     return Conversation("stated", tuple(turns))
 
 
-def _lasting(rng: np.random.Generator, columns: Columns, rules: tuple[Rule, ...]) -> Conversation:
-    """One record, asked about all its conditions in turn; at times in another order of columns."""
-    record = columns.record(rng)
-    shown = record.shuffled(rng) if rng.random() < 0.3 else record
-    turns: list[Turn] = []
-    for i in rng.permutation(len(rules)):
-        asked = _hidden(rng, rules[i], columns, record, score=rng.random() < 0.5)
-        turns.append(_turn(asked, None if turns else shown))
-    return Conversation("lasting", tuple(turns))
-
-
 def _in_context(rng: np.random.Generator, hardness: float) -> Conversation:
-    columns = draw_columns(rng, int(rng.integers(1, 3 + round(4 * hardness))))
+    columns = draw_columns(rng, int(rng.integers(1, 3 + round(4 * hardness))), hardness)
     rule = draw_rule(rng, columns)
-    records = (columns.record(rng) for _ in range(int(rng.integers(4, 13))))
-    turns = (_turn(_hidden(rng, rule, columns, r), r) for r in records)
-    return Conversation("in_context", tuple(turns))
-
-
-def _hidden(
-    rng: np.random.Generator, rule: Rule, columns: Columns, record: Record, score: bool = False
-) -> Asked:
-    """The class of the record, or its score as a number: a denser lesson on the same rule."""
-    if score:
-        return Asked(rule.score_question, OPEN, write_standardised(rule.score(columns, record)))
-    return Asked(rule.question, rule.answers, rule.label(columns, record, rng))
+    records = [columns.record(rng) for _ in range(int(rng.integers(4, 13)))]
+    labelled = ((Asked(rule.question, rule.answers, rule.label(columns, r, rng)), r) for r in records)
+    return Conversation("in_context", tuple(_turn(asked, record) for asked, record in labelled))
 
 
 def _turn(asked: Asked, record: Record | None = None) -> Turn:
@@ -208,10 +241,9 @@ def _turn(asked: Asked, record: Record | None = None) -> Turn:
     return Turn(render_message(asked.question, pairs, asked.answers), asked.answer, asked.answers)
 
 
-def _count(rng: np.random.Generator, hardness: float) -> int:
-    """Number of columns: mostly short records, one in five long."""
-    top = pick(rng, (6, 6, 10, 16, 32))
-    return int(rng.integers(2, max(4, round(top * hardness)) + 1))
+def _count(rng: np.random.Generator, widths: tuple[int, ...], hardness: float) -> int:
+    """Number of columns: one or two at first, then any up to one of the widths."""
+    return int(rng.integers(1, max(2, round(pick(rng, widths) * hardness)) + 1))
 
 
 def _hidden_question(rng: np.random.Generator) -> tuple[str, str, tuple[str, ...]]:

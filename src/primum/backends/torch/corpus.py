@@ -18,7 +18,7 @@ OTHER, VALUE, ANSWER, PADDING = range(4)
 """What a token belongs to."""
 POOL = 1024
 """Conversations that are sorted by length together, so that a batch holds hardly any padding."""
-MEAN_TOKENS = 90
+MEAN_TOKENS = 180
 """Of a conversation within the ramp, about."""
 
 

@@ -21,7 +21,7 @@ from primum.pretraining.worlds import Worlds
 from primum.prompts import RenderedFeature, Renderer, fit_feature
 from primum.records import Frozen
 
-JUDGE_RECIPE = Recipe(ranks=(8,), learning_rate=5e-3, batch_size=8, epochs=6)
+JUDGE_RECIPE = Recipe(ranks=(8,), learning_rate=2e-3, batch_size=8, epochs=6, patience=6)
 TRAIN, VALIDATION = 0.5, 0.15
 HELD_OUT_SEED = 1_000_003
 

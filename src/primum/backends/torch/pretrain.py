@@ -38,6 +38,15 @@ def pretrain(config: PretrainConfig, out_dir: Path, progress: Progress | None = 
 
     The folder appears complete or not at all; what stood there before under the same names is replaced.
     """
+    before = torch.get_num_threads()
+    torch.set_num_threads(config.threads)
+    try:
+        return _pretrain(config, out_dir, progress)
+    finally:
+        torch.set_num_threads(before)
+
+
+def _pretrain(config: PretrainConfig, out_dir: Path, progress: Progress | None) -> PretrainReport:
     torch.manual_seed(config.seed)
     worlds = Worlds.from_seed(config.seed, config.conditions)
     tokenizer = make_tokenizer(config, worlds)
@@ -55,7 +64,6 @@ def pretrain(config: PretrainConfig, out_dir: Path, progress: Progress | None = 
         seconds=seconds,
         accuracy=accuracy,
         chance=chance,
-        threads=torch.get_num_threads(),
         weights_sha256=hashlib.sha256((draft / "model.safetensors").read_bytes()).hexdigest(),
     )
     _describe(draft, config, report)
