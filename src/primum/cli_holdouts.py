@@ -38,6 +38,7 @@ def add_split(commands: Commands[argparse.ArgumentParser]) -> None:
     rotate.add_argument("--dry-run", action="store_true", help="show the numbers, write nothing")
     restore = actions.add_parser("restore", help="bring a past split version back by its DVC hash")
     restore.add_argument("--task", required=True)
+    restore.add_argument("--config", type=Path, metavar="FILE", help="the run file, where it names the stack")
     restore.add_argument("hash", help="the split version, such as 1f2e...dir")
     restore.add_argument("--to", type=Path, metavar="DIR", help="another folder than the task's own")
     restore.set_defaults(run=_restore)
@@ -96,7 +97,7 @@ def _restore(workspace: Workspace, arguments: argparse.Namespace) -> None:
     from primum.config import load_run
     from primum.versioning import restore
 
-    stack = load_run(workspace.configs).stack
+    stack = load_run(workspace.configs, arguments.config).stack
     version = restore(workspace.home, arguments.task, arguments.hash, stack, arguments.to)
     print(f"split {version.dvc_hash} is back in {version.path}: {version.counts}")
 

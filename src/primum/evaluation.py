@@ -15,6 +15,7 @@ from primum.baselines import predict_baselines
 from primum.bundle import Bundle
 from primum.config import RunConfig
 from primum.errors import BadInput
+from primum.generations import require_known
 from primum.ledger import Ledger
 from primum.records import (
     ALL_SITES,
@@ -50,9 +51,19 @@ def comparators(workspace: Workspace, task: str, site: str, candidate: Bundle) -
 
 
 def reserve_look(  # noqa: PLR0913 - what a look is charged to
-    workspace: Workspace, config: RunConfig, split: SplitVersion, candidate: Bundle, now: datetime, run: str
+    workspace: Workspace,
+    config: RunConfig,
+    split: SplitVersion,
+    candidate: Bundle,
+    now: datetime,
+    run: str,
+    records: str,
 ) -> Look:
-    """Count one look at the holdout in the ledger, before a single prediction on it is made."""
+    """Count one look at the holdout in the ledger, before a single prediction on it is made.
+
+    Another machine may have opened another holdout of the task since the split was made: then Tampered.
+    """
+    require_known(workspace, split, config.stack)
     with closing(Ledger.open(workspace.ledger)) as ledger:
         return ledger.reserve(
             task=config.task.name,
@@ -63,6 +74,7 @@ def reserve_look(  # noqa: PLR0913 - what a look is charged to
             alpha=config.gate.alpha,
             now=now,
             run=run,
+            records=records,
         )
 
 
@@ -86,7 +98,8 @@ def evaluate(  # noqa: PLR0913 - each thing that the panel stands on
         _require_base(name, bundle, backend)
     train, validation, test = (load_part(workspace.home, split, p, config.stack) for p in PARTS)
     earlier = training_of(workspace, config, split, bundles.values())
-    look = reserve_look(workspace, config, split, candidate, now, run)
+    records = _panel(config, test, {}).records_hash()
+    look = reserve_look(workspace, config, split, candidate, now, run, records)
     shared = leakage(pd.concat([train, validation, *earlier]), test, config.task)
     if look.exhausted:  # the holdout stays closed: no record of it is scored
         return Evaluation(look=look, panel=_panel(config, test.head(0), {}), leakage=shared)

@@ -41,7 +41,7 @@ def make_split(
     frame = pd.read_parquet(records)
     if current is None or (current.lineage.generation == 1 and not opened):
         return store_split(workspace.home, records, assign(frame, task, seed), task, stack, seed)
-    _require_known(task.name, opened, lineage(workspace.home, current, stack))
+    require_known(workspace, current, stack)
     return _keep(workspace, records, frame, current, task, stack, seed)
 
 
@@ -104,12 +104,15 @@ def _check_parent(current: SplitVersion, known: dict[str, SplitVersion]) -> None
         )
 
 
-def _require_known(task: str, opened: tuple[str, ...], versions: tuple[SplitVersion, ...]) -> None:
-    unknown = [name for name in opened if name not in {v.holdout for v in versions}]
+def require_known(workspace: Workspace, current: SplitVersion, stack: StackConfig) -> None:
+    """Raises Tampered where the ledger knows an opened holdout of the task that `current` does not count as seen."""
+    task = current.task
+    known = {version.holdout for version in lineage(workspace.home, current, stack)}
+    unknown = [name for name in opened_holdouts(workspace, task) if name not in known]
     if unknown:
         raise Tampered(
             f"task '{task}': the ledger knows opened holdout {unknown[-1]}, which the current split "
-            f"{versions[-1].dvc_hash} does not count as seen; go back (primum split restore --task {task} "
+            f"{current.dvc_hash} does not count as seen; go back (primum split restore --task {task} "
             f"{unknown[-1]}) or make a next holdout (primum split rotate --task {task})"
         )
 

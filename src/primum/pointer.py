@@ -18,7 +18,8 @@ SPLIT_HASH = r"[0-9a-f]{32}\.dir"
 def pointed(root: Path, task: str) -> str | None:
     """The split version that the pointer file of `task` names."""
     path = root / SPLITS / f"{task}.dvc"
-    found = re.search(rf"md5: ({SPLIT_HASH})", path.read_text(encoding="utf-8") if path.exists() else "")
+    text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+    found = re.search(rf"md5: ({SPLIT_HASH})", text)
     return found[1] if found else None
 
 
@@ -30,13 +31,6 @@ def pointer_note(root: Path, version: SplitVersion) -> str | None:
     if version.dvc_hash in (_git(root, "show", f"HEAD:./{pointer}") or ""):
         return None
     return f"git add {pointer} && git commit -m 'Split {version.task} {version.dvc_hash[:12]}' -- {pointer}"
-
-
-def history(root: Path, task: str) -> tuple[str, ...]:
-    """The split versions that the pointer file names now and named in git's history, newest first."""
-    log = _git(root, "log", "--format=", "-p", "--", f"./{SPLITS.as_posix()}/{task}.dvc") or ""
-    past = re.findall(rf"^\+.*md5: ({SPLIT_HASH})", log, flags=re.MULTILINE)
-    return tuple(dict.fromkeys(name for name in (pointed(root, task), *past) if name))
 
 
 def _git(root: Path, *words: str) -> str | None:

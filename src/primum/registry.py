@@ -109,7 +109,8 @@ def promote(  # noqa: PLR0913 - an override names who and why
 ) -> RegisteredVersion:
     """Put a version into production. Without `override` only one that the gate promoted.
 
-    An override is for a HOLD only, never where the leakage or the parsed check failed, and names who and why.
+    An override is for a HOLD only, never where the leakage or the parsed check failed or the very same adapter
+    was rejected before, and names who and why.
     Raises BadInput otherwise.
     """
     _not_in_production(chosen)
@@ -124,7 +125,13 @@ def promote(  # noqa: PLR0913 - an override names who and why
         raise BadInput(f"{chosen.name}: an override is for a HOLD only, and its verdict is {chosen.outcome}")
     if not by.strip() or not why.strip():
         raise BadInput("an override needs --by NAME and --why TEXT: both are kept in the ledger")
-    failed = _failed_checks(workspace, chosen) & {"leakage", "parsed"}
+    same = [v for v in versions(chosen.task, chosen.site) if v.adapter_sha256 == chosen.adapter_sha256]
+    rejected = next((v for v in same if v.outcome == "REJECT"), None)
+    if rejected is not None:  # on a holdout that was exhausted since, its verdict would be HOLD
+        raise BadInput(
+            f"{chosen.name} is the adapter of {rejected.name}, which the gate rejected; that stands"
+        )
+    failed = {name for v in same for name in _failed_checks(workspace, v)} & {"leakage", "parsed"}
     if failed:
         raise BadInput(
             f"{chosen.name}: the {' and '.join(sorted(failed))} check failed; that is never overridden"

@@ -15,6 +15,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from re import fullmatch
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,7 @@ from primum.gate import judge_panel, read_panel
 from primum.gate.panel import TASK, best_classical, task_of
 from primum.gate.rows import read_table
 from primum.ledger import Ledger
+from primum.pointer import SPLIT_HASH
 from primum.records import ALL_SITES, Look, Panel, Verdict
 from primum.reports.gate_facts import INTERVAL_ALPHA, TableFacts
 from primum.reports.gate_files import check_output, write_gate
@@ -141,7 +143,7 @@ def _judge_in_ledger(
     workspace: Workspace, request: Request, panel: Panel, now: datetime
 ) -> tuple[Verdict, str, bool]:
     """The verdict, its ledger entry, and whether it had been reached before."""
-    holdout, records = _checked_name(str(request.holdout)), _records_hash(panel)
+    holdout, records = _checked_name(str(request.holdout)), panel.records_hash()
     writable(workspace.state, "the state folder")
     with closing(Ledger.open(workspace.ledger)) as ledger:
         task, site = _charged_to(ledger, holdout, records)
@@ -157,6 +159,7 @@ def _judge_in_ledger(
             alpha=request.config.alpha,
             now=now,
             run=RUN + records,
+            records=records,
         )
         verdict = _judge(request, panel, look, task, site)
         payload = {"verdict": verdict.model_dump(mode="json")}
@@ -173,23 +176,28 @@ def _checked_name(holdout: str) -> str:
 
 def _charged_to(ledger: Ledger, holdout: str, records: str) -> tuple[str, str]:
     """Task and site whose looks at the holdout are counted. Raises BadInput for a holdout under two names."""
-    owner = TASK, ALL_SITES
+    owner = None
     for look in ledger.entries(kind="look"):
         same = look.holdout == holdout
         if same:
             owner = look.task, look.site
         run = str(look.payload.get("run", ""))
-        if not run.startswith(RUN):  # a pipeline's look, at a split version
-            continue
-        if same and run != RUN + records:
+        opened = look.payload.get("records") or run.removeprefix(RUN)
+        # A pipeline's holdout is a set of patients, whose records may be corrected between looks.
+        if same and run.startswith(RUN) and opened != records:
             raise BadInput(
                 f"holdout '{holdout}' was opened with other records; it is a fixed set: name a new one"
             )
-        if not same and run == RUN + records:
+        if not same and opened == records:
             raise BadInput(
                 f"these records are the holdout '{look.holdout}'; name it, so that its looks are counted"
             )
-    return owner
+    if owner is None and fullmatch(SPLIT_HASH, holdout):
+        raise BadInput(
+            f"no look at the split version '{holdout}' is in the ledger; name the holdout under which its looks are "
+            "counted (primum split list), or give it a name that is no split version"
+        )
+    return owner or (TASK, ALL_SITES)
 
 
 def _earlier(ledger: Ledger, holdout: str, request: str) -> tuple[Verdict, str] | None:
@@ -204,11 +212,6 @@ def _earlier(ledger: Ledger, holdout: str, request: str) -> tuple[Verdict, str] 
 def _request_hash(request: Request, panel: Panel) -> str:
     asked = [request.primary_metric, request.effect_of_interest, request.thresholds, request.classical]
     return _digest([panel.content_hash(), request.config.content_hash(), asked, SEED, __version__])
-
-
-def _records_hash(panel: Panel) -> str:
-    """Which records a holdout holds, whatever their order in the file."""
-    return _digest(sorted(zip(panel.record_ids, panel.patient_ids, panel.gold, strict=True)))
 
 
 def _digest(value: object) -> str:

@@ -23,7 +23,7 @@ import pandas as pd
 from primum.config import StackConfig, TaskConfig
 from primum.dvc_folder import ensure_repo, knock, overrides
 from primum.errors import BadInput, Tampered, Unavailable
-from primum.pointer import SPLIT_HASH, SPLITS, history, pointed, pointer_note
+from primum.pointer import SPLIT_HASH, SPLITS, pointed, pointer_note
 from primum.progress import say
 from primum.records import Lineage, Part, SplitVersion
 from primum.split import Assignment
@@ -42,7 +42,7 @@ from primum.split_folder import (
     write_parts,
 )
 
-__all__ = ["ensure_repo", "find_version", "history", "load_part", "pointer_note", "restore", "store_split"]
+__all__ = ["ensure_repo", "find_version", "load_part", "pointer_note", "restore", "store_split"]
 
 FIRST = Lineage()
 """A task's first split has seen nothing."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import closing
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,10 @@ import pandas as pd
 import pytest
 
 from primum import cli, generations
+from primum.bundle import Bundle
 from primum.config import RunConfig, load_run
 from primum.errors import BadInput, Tampered, Unavailable
-from primum.evaluation import training_of
+from primum.evaluation import reserve_look, training_of
 from primum.ingest import ingest
 from primum.ledger import Ledger
 from primum.next_holdout import rotate_task
@@ -200,9 +202,24 @@ def test_a_pointer_that_was_set_back_or_taken_away_is_refused(hospital: Hospital
     assert not set(hospital.part(third, "test")["patient_id"]) & set(
         hospital.part(second, *PARTS)["patient_id"]
     )
-    (home / "data" / "splits" / "mine.dvc").unlink()
-    with pytest.raises(BadInput, match="primum split restore --task mine"):
-        hospital.split()
+    pointer = home / "data" / "splits" / "mine.dvc"
+    for damage in (lambda: pointer.write_bytes(b"\xff\xfe"), pointer.unlink):
+        damage()
+        with pytest.raises(BadInput, match="primum split restore --task mine"):
+            hospital.split()
+
+
+def test_no_look_where_another_machine_opened_another_holdout_meanwhile(hospital: Hospital) -> None:
+    ours, theirs = hospital.split(), hospital.split(seed=1)
+    bundle = Bundle.model_construct(sha256="c")
+    look = partial(
+        reserve_look, hospital.workspace, hospital.config, candidate=bundle, now=NOON, run="r", records=""
+    )
+    assert look(split=theirs).number == 1
+    with pytest.raises(Tampered, match=f"opened holdout {theirs.dvc_hash}"):
+        look(split=ours)
+    with closing(Ledger.open(hospital.workspace.ledger)) as ledger:
+        assert len(ledger.entries()) == 1
 
 
 FORGED = {
@@ -296,5 +313,7 @@ def test_the_commands(
     assert len(lines) == 2
     assert first.dvc_hash in lines[0]
     assert "(current)" in lines[1]
+    assert cli.main(["split", "restore", "--task", "mine", first.dvc_hash, *words]) == 0
+    assert pointed(hospital.workspace.home, "mine") == first.dvc_hash
     assert cli.main(["split", "rotate"]) == 2
     assert "--task" in capfd.readouterr().err

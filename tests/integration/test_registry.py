@@ -210,6 +210,17 @@ def test_a_replaced_ledger_is_noticed(workspace: Workspace, tmp_path: Path) -> N
     assert registry.champion("replaced", "all") is None
 
 
+def test_a_rejected_adapter_is_not_overridden_when_it_comes_again(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    bundle = make_bundle(tmp_path, "rejected", 1)
+    registry.register(workspace, bundle, decide(workspace, bundle, "REJECT"), NOW)
+    held = registry.register(workspace, bundle, decide(workspace, bundle, "HOLD"), NOW)  # exhausted since
+    with pytest.raises(BadInput, match="rejected@all v1, which the gate rejected"):
+        registry.promote(workspace, held, NOW, override=True, by="A", why="b")
+    assert registry.champion("rejected", "all") is None
+
+
 def test_an_override_is_for_a_hold_only_and_names_who_and_why(workspace: Workspace, tmp_path: Path) -> None:
     held = register(workspace, tmp_path, "over", 1, "HOLD")
     rejected = register(workspace, tmp_path, "over", 2, "REJECT")

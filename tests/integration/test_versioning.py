@@ -22,7 +22,7 @@ from primum.config import StackConfig, TaskConfig
 from primum.errors import BadInput, Tampered, Unavailable
 from primum.records import SplitVersion
 from primum.split import PARTS, assign
-from primum.versioning import ensure_repo, history, load_part, pointer_note, restore, store_split
+from primum.versioning import ensure_repo, load_part, pointer_note, restore, store_split
 
 LOCAL = StackConfig()
 TASK = TaskConfig.model_validate(
@@ -205,8 +205,6 @@ def test_the_pointer_note_is_a_command_until_git_has_the_pointer(root: Path) -> 
     assert pointer_note(root, first) is None
     second = store(root, seed=2)
     assert pointer_note(root, second) is not None
-    assert history(root, "toy") == (second.dvc_hash, first.dvc_hash)
-    assert history(root, "unknown") == ()
 
 
 def test_a_folder_without_git_works(tmp_path: Path) -> None:
@@ -214,7 +212,6 @@ def test_a_folder_without_git_works(tmp_path: Path) -> None:
     note = pointer_note(tmp_path, version)
     assert note is not None
     assert "no git repository" in note
-    assert history(tmp_path, "toy") == (version.dvc_hash,)
     assert len(load_part(tmp_path, version, "test")) == 70
 
 

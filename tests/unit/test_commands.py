@@ -45,7 +45,7 @@ def run(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 def test_dry_run_prints_the_resolved_configuration_and_the_plan(project: Path, tmp_path: Path) -> None:
     done = run(project, "--dry-run", "--set", "model.recipe.ranks=[4]", "--output", str(tmp_path / "o"))
     assert done.returncode == 0
-    assert "learning_rate: 0.005" in done.stdout
+    assert "learning_rate: 0.002" in done.stdout
     assert "LoRA of rank 4 on primum-base" in done.stdout
     assert not (tmp_path / "o").exists()
 

@@ -169,6 +169,11 @@ def test_patients_of_very_many_records_cost_no_memory() -> None:
     assert sorted(np.bincount(kind).tolist()) == [1, 10_000, 10_000, 10_000]
 
 
+def test_a_class_name_that_would_fall_apart_in_a_label_set_is_refused() -> None:
+    with pytest.raises(ValueError, match="joins the labels of a set"):
+        Label(column="y", classes=["yes", "yes|no"])
+
+
 def test_a_class_named_like_an_unreadable_answer_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="rename it"):
         Label(column="y", classes=["yes", UNPARSED])

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -183,6 +184,26 @@ def test_records_have_one_holdout_and_a_holdout_one_set_of_records(
     assert "opened with other records" in capfd.readouterr().err
     with closing(Ledger.open(home / ".primum" / "ledger.sqlite")) as ledger:
         assert len(ledger.entries()) == 2
+
+
+def test_the_records_of_a_pipelines_holdout_have_no_second_name(
+    gate: Gate, tmp_path: Path, home: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    file, split, other = table(tmp_path), "a" * 32 + ".dir", "b" * 32 + ".dir"
+    records = read_panel(file, None, {"adapter": "lora", "base": "zero"}).records_hash()
+    with closing(Ledger.open(home / ".primum" / "ledger.sqlite")) as ledger:
+        ledger.reserve(
+            task="sepsis", site="all", holdout=split, candidate="c", planned_looks=4, alpha=0.05,
+            now=datetime.now(UTC), run="finetune-1", records=records,
+        )  # fmt: skip
+        for name in ("fresh", other):
+            assert gate(file, *NAMED, "--holdout", name) == 2
+            assert f"these records are the holdout '{split}'" in capfd.readouterr().err
+        assert gate(table(tmp_path, "others.csv", seed=1), *NAMED, "--holdout", other) == 2
+        assert "no look at the split version" in capfd.readouterr().err
+        assert gate(file, *NAMED, "--holdout", split) == 0
+        assert ledger.looks_used(split, task="sepsis") == 2
+        assert len(ledger.entries()) == 3
 
 
 def test_bad_input_is_one_line_and_spends_no_look(

@@ -77,6 +77,15 @@ def test_a_last_look_and_a_finished_rotation_are_said(file: Path, capsys: pytest
     assert "wait for the next holdout" not in "".join(lines)  # these are names given to `primum gate`
 
 
+def test_no_note_can_print_a_line_of_its_own(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["ledger", "note", "--by", "A", "--why", "x\n2026 look       sepsis@all\x1b[2J"]) == 0
+    capsys.readouterr()
+    assert cli.main(["ledger", "show"]) == 0
+    out = capsys.readouterr().out
+    assert out.count("\n") == 1
+    assert "\x1b" not in out
+
+
 def test_a_note_is_signed(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["ledger", "note", "--by", "A. Clerk", "--why", "moved to another server"]) == 0
     assert cli.main(["ledger", "note", "--by", " ", "--why", "x"]) == 2

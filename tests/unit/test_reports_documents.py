@@ -125,6 +125,15 @@ def test_an_exhausted_holdout_answers_nothing_of_its_results() -> None:
     facts = sample("HOLD", looks=5)
     for said in (tripod_answers.of_run(facts), tripod_answers.of_table(table_facts(facts, intervals={}))):
         assert not {"23a", "23b", "12e", "LLM 7e"} & set(said)
+    assert "It was not evaluated" in tripod_answers.of_run(facts)["4"]
+
+
+def test_records_that_wait_for_the_next_holdout_are_in_the_flow() -> None:
+    facts = sample("HOLD")
+    in_parts = sum(sum(held.values()) for held in facts.split.counts.values())
+    for rows, told in ((in_parts, False), (in_parts + 1500, True)):
+        came = facts.model_copy(update={"ingest": facts.ingest.model_copy(update={"rows": rows})})
+        assert ("1,500 came after the holdout was opened" in tripod_answers.of_run(came)["20a"]) is told
 
 
 def test_a_table_of_predictions_claims_no_development() -> None:
@@ -360,5 +369,6 @@ def test_a_base_of_the_hub_is_named_in_the_header_and_loaded_at_its_revision() -
 def test_the_card_of_an_exhausted_holdout_shows_no_result() -> None:
     text = card_of(sample("HOLD", looks=5))
     assert "its results stay closed" in text
+    assert "judged on the holdout" not in text
     assert "model-index" not in header(text)
     assert "| Macro-F1" not in text

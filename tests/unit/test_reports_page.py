@@ -45,6 +45,13 @@ def test_the_terminal_fits_80_columns_and_takes_nothing_as_markup(capsys: pytest
     assert adapter.split()[1:] == shown
 
 
+def test_the_terminal_shows_no_results_of_an_exhausted_holdout(capsys: pytest.CaptureFixture[str]) -> None:
+    terminal.print_result(Console(width=80), sample("HOLD", looks=5), Path("out"))
+    said = capsys.readouterr().out
+    assert "HOLD" in said
+    assert "holdout of" not in said
+
+
 def test_more_than_two_classes_draw_and_show_dashes_with_the_reason() -> None:
     facts = sample(labels=("yes", "no", "maybe", "never"), unread=1)
     drawings = figures.draw(facts)

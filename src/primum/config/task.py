@@ -109,6 +109,8 @@ class Label(Frozen):
         raw = [value for values in self.classes.values() for value in values]
         if UNPARSED in self.classes:
             raise ValueError(f"the class '{UNPARSED}' stands for answers that cannot be read; rename it")
+        if any("|" in name for name in self.classes):
+            raise ValueError("a class name holds '|', which joins the labels of a set; rename it")
         if len(self.classes) < 2:
             raise ValueError("a task needs at least two classes")
         if len(set(raw)) != len(raw):

@@ -83,7 +83,7 @@ def unjudged(case: Case, name: str, why: str, labels_needed: int | None = None) 
 def obstacle(case: Case, rival: str) -> str | None:
     """Why candidate and rival cannot be compared, or None."""
     if case.look.exhausted or not case.alpha > 0:
-        return f"holdout exhausted, its {case.look.planned} planned looks are spent; make a new split version"
+        return f"holdout exhausted, its {case.look.planned} planned looks are spent; a next holdout is needed"
     for name in (CANDIDATE, rival):
         if name not in case.panel.systems:
             return f"the predictions of '{name}' on this holdout are missing"

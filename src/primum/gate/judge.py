@@ -83,7 +83,7 @@ def decide(checks: Iterable[CheckResult], look: Look) -> tuple[Outcome, tuple[st
     if failed:
         return "REJECT", _reasons(failed + held), None
     if look.exhausted:
-        spent = f"Holdout exhausted: its {look.planned} planned looks are spent; make a new split version."
+        spent = f"Holdout exhausted: its {look.planned} planned looks are spent; a next holdout is needed."
         return "HOLD", (spent,), None
     if held:
         labels = [check.labels_needed for check in held if check.labels_needed]

@@ -77,11 +77,13 @@ class Ledger:
         alpha: float,
         now: datetime,
         run: str,
+        records: str = "",
     ) -> Look:
         """Take the next look at a holdout of (task, site), before anything on it is scored.
 
         `alpha` is the holdout's whole alpha; the look may spend alpha / planned_looks, or 0 when all planned
-        looks are spent (such a request is written down as `exhausted`). The first look fixes the plan. Raises
+        looks are spent (such a request is written down as `exhausted`). The first look fixes the plan. `records`
+        is the hash of the records that it opens, by which they are known under another name. Raises
         BadInput when a later look comes with another plan or the clock went back, Unavailable when the
         database does not answer.
         """
@@ -105,6 +107,7 @@ class Ledger:
                 "holdout_alpha": alpha,
                 "candidate": candidate,
                 "run": run,
+                "records": records,
             }
             entry = append(connection, now, kind=kind, payload=payload, **where)
             return Look(
@@ -201,5 +204,5 @@ def _check_plan(earlier: tuple[Entry, ...], planned: int, alpha: float) -> None:
         was = f"{first['planned']} looks at alpha {first['holdout_alpha']:g}"
         raise BadInput(
             f"this holdout was opened under {was}; keep that plan (not {planned} looks at {alpha:g}) "
-            "or make a new split version"
+            "until the next holdout"
         )

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 from primum.errors import BadInput
+from primum.pointer import SPLIT_HASH
 from primum.records import Frozen
 
 Kind = Literal["look", "exhausted", "decision", "promotion", "rollback", "override", "rotation", "note"]
@@ -66,7 +67,7 @@ class HoldoutStatus(Frozen):
     @property
     def of_split(self) -> bool:
         """Whether this is the holdout of a split version, not a name given to `primum gate`."""
-        return re.fullmatch(r"[0-9a-f]{32}\.dir", self.holdout) is not None
+        return re.fullmatch(SPLIT_HASH, self.holdout) is not None
 
 
 def holdout_status(

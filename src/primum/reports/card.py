@@ -162,8 +162,8 @@ def _training_data(config: RunConfig, split: SplitVersion) -> Section:
         "Training data",
         (
             f"Task {config.task.name}, split version {split.dvc_hash}. Trained on the training part, chosen and "
-            "calibrated on validation, judged on the holdout. No patient stands in two parts. The records are not "
-            "in this folder.",
+            "calibrated on validation; the holdout is kept for judging. Patients were divided, not records; the "
+            "leakage check says what training and holdout share. The records are not in this folder.",
             Todo("where the records come from, whom they represent, and on what legal and ethical ground."),
         ),
         ("Class", *("holdout" if part == "test" else part for part in parts)),

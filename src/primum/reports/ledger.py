@@ -13,9 +13,10 @@ from primum.ledger import Entry, HoldoutStatus
 
 
 def entry_line(entry: Entry) -> str:
-    """Time, kind, what it is about, its hash, and the gist of what it holds."""
+    """Time, kind, what it is about, its hash, and the gist of what it holds, on one line whatever was typed."""
     who = f"{entry.task}@{entry.site}"
-    return f"{entry.time} {entry.kind:<10} {who} {entry.hash[:12]} {_gist(entry)}".rstrip()
+    line = f"{entry.time} {entry.kind:<10} {who} {entry.hash[:12]} {_gist(entry)}".rstrip()
+    return "".join(sign if sign.isprintable() else " " for sign in line)
 
 
 def _gist(entry: Entry) -> str:

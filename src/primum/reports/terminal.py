@@ -32,7 +32,8 @@ def print_result(console: Console, facts: RunFacts, out_dir: Path) -> None:
 
     Names and reasons are printed as they are: nothing in them is read as markup.
     """
-    console.print(_results(facts))
+    if not facts.exhausted:
+        console.print(_results(facts))
     console.print(verdict_panel(facts))
     console.print(_checks(facts))
     if facts.registry_version is not None:

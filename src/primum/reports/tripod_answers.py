@@ -145,7 +145,7 @@ def _data(facts: RunFacts) -> dict[str, str]:
     listed = ", ".join(names[:_NAMES]) + (f" and {len(names) - _NAMES} more" if len(names) > _NAMES else "")
     return {
         "1": f"Fine-tuning and evaluation of a language model that answers “{task.prompt.question}”.",
-        "4": "Development of an adapter, and its evaluation on records kept apart from it.",
+        "4": _objective(facts),
         "5a": f"One source ({task.source.kind}, SHA-256 {ingest.sha256[:12]}): {ingest.rows:,} records of "
         f"{ingest.patients:,} patients, {sites}; training, validation and holdout are parts of it.",
         "6a": sites,
@@ -158,7 +158,7 @@ def _data(facts: RunFacts) -> dict[str, str]:
         "12a": f"Divided by patient: {parts}. Split version {split.dvc_hash}.",
         "16": f"Parts of one source, divided by patient. {_leak(facts)}",
         "18e": f"Split version {split.dvc_hash}, source SHA-256 {ingest.sha256}.",
-        "20a": f"{ingest.rows:,} records came in. {parts}.",
+        "20a": f"{ingest.rows:,} records came in. {parts}.{_waiting(facts)}",
         "20b": f"{ingest.rows:,} records of {ingest.patients:,} patients; classes and values not recorded stand "
         "in the report.",
         "20c": f"Share of classes: {_shares(facts)}.",
@@ -166,6 +166,19 @@ def _data(facts: RunFacts) -> dict[str, str]:
         "LLM 5b": f"{len(names)} features a record: {_kinds(facts)}. Classes: {parts}.",
         "LLM 19c": f"{absent} of {len(names)} features have values that are not recorded.",
     }  # fmt: skip
+
+
+def _objective(facts: RunFacts) -> str:
+    if facts.exhausted:
+        return "Development of an adapter. It was not evaluated: the holdout is exhausted."
+    return "Development of an adapter, and its evaluation on records kept apart from it."
+
+
+def _waiting(facts: RunFacts) -> str:
+    """Records that came after the holdout was opened stand in no part."""
+    held = sum(sum(classes.values()) for classes in facts.split.counts.values())
+    new = facts.ingest.rows - held
+    return f" {new:,} came after the holdout was opened and wait for the next one." if new > 0 else ""
 
 
 def _parts(facts: RunFacts, *names: str) -> str:
@@ -221,7 +234,7 @@ def _model(facts: RunFacts) -> dict[str, str]:
         f"{recipe.learning_rate:g}, up to {recipe.epochs} epochs, batches of {recipe.batch_size}, dropout "
         f"{recipe.dropout:g}, seed {facts.config.seed}. Rank {chosen.rank} and epoch {chosen.best_epoch} were chosen "
         "on the validation part; there was no cross-validation.",
-        "12f": "None: the temperature was fitted on validation before the holdout was opened.",
+        "12f": "None: the temperature was fitted on validation alone.",
         "12g": "Normalised log-probability of each allowed answer after the prompt, divided by temperature "
         f"{facts.temperature:.3g}; the most probable is the label. Bundle {facts.bundle_hash}.",
         "13": f"{balanced}probabilities were scaled with a temperature fitted on validation.",

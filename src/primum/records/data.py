@@ -1,8 +1,4 @@
-"""The frozen values that travel between stages.
-
-Rows of patients never travel through ZenML: they lie in a split version that DVC stores, and the stages pass
-the small values below, which say where the rows lie and what was found in them.
-"""
+"""Records and their splits, and what systems said of them."""
 
 from __future__ import annotations
 
@@ -10,7 +6,9 @@ import hashlib
 import json
 from typing import Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import model_validator
+
+from primum.records.frozen import Frozen
 
 UNPARSED = "unparsed"
 """The predicted label of an answer that could not be read. It is wrong in every metric and never dropped."""
@@ -20,17 +18,6 @@ ALL_SITES = "all"
 
 Part = Literal["train", "validation", "test"]
 PARTS: tuple[Part, ...] = get_args(Part)
-
-
-class Frozen(BaseModel):
-    """A value that cannot change and knows its content hash."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-
-    def content_hash(self) -> str:
-        """SHA-256 (64 hex digits) of the value's JSON; the order of mappings counts (it is the labels' order)."""
-        text = json.dumps(self.model_dump(mode="json"), separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()
 
 
 class IngestReport(Frozen):
@@ -148,6 +135,11 @@ class Panel(Frozen):
     subgroups: dict[str, tuple[str, ...]] = {}
     """Column (sex, age band ...) -> each record's group; `sites` are a subgroup in any case."""
 
+    def records_hash(self) -> str:
+        """SHA-256 (64 hex digits) of which records these are - id, patient, truth - whatever their order."""
+        held = sorted(zip(self.record_ids, self.patient_ids, self.gold, strict=True))
+        return hashlib.sha256(json.dumps(held).encode()).hexdigest()
+
     @model_validator(mode="after")
     def _paired(self) -> Self:
         n = len(self.record_ids)
@@ -160,163 +152,3 @@ class Panel(Frozen):
             if predictions.record_ids != self.record_ids:
                 raise ValueError(f"panel: '{name}' was scored on different records than the panel's")
         return self
-
-
-class Look(Frozen):
-    """One reserved opening of a holdout."""
-
-    holdout: str
-    """The split version whose test part is opened."""
-    number: int
-    """1-based."""
-    planned: int
-    alpha: float
-    """The share of the holdout's alpha that this look may spend; 0 after the last planned look."""
-    entry_hash: str
-
-    @property
-    def exhausted(self) -> bool:
-        """True when the holdout's planned looks were all spent before this one."""
-        return self.number > self.planned
-
-
-class LeakageReport(Frozen):
-    """What training (train and validation parts) and holdout share; all counts must be 0."""
-
-    patients: int
-    identical_rows: int
-    """Holdout records whose feature row also stands in training."""
-    near_duplicates: int
-    """Holdout records whose text shares too many n-grams with a training text."""
-
-
-class BaselineFit(Frozen):
-    """One classical comparator: what was chosen on validation, enough to fit it again on the same records."""
-
-    name: Literal["majority", "lasso", "random_forest", "tfidf"]
-    parameters: dict[str, float | int | str]
-    validation: dict[str, float]
-    """Metric -> value on validation."""
-
-
-class Baselines(Frozen):
-    """Every classical comparator of a run, and the one that was best on validation."""
-
-    fits: tuple[BaselineFit, ...]
-    best: str
-
-
-Outcome = Literal["PROMOTE", "REJECT", "HOLD"]
-CheckStatus = Literal["pass", "fail", "hold", "not assessed"]
-
-
-class CheckResult(Frozen):
-    """One check of the gate."""
-
-    name: str
-    required: bool
-    status: CheckStatus
-    reason: str
-    """One sentence in plain words, with the numbers."""
-    statistics: dict[str, float | int | str | None] = {}
-    labels_needed: int | None = None
-    """How many more labelled patients the check needs, where it could not be judged."""
-
-
-class Evidence(Frozen):
-    """Every test the gate ran, with the hashes of what it ran on."""
-
-    task: str
-    site: str
-    candidate: str
-    """Content hash of the candidate's bundle."""
-    look: Look
-    checks: tuple[CheckResult, ...]
-    metrics: dict[str, dict[str, float | None]]
-    """system -> metric -> value on the holdout (None = undefined, said why in the report)."""
-    inputs: dict[str, str]
-    """What -> hash: split version, prompt, base, gate config, predictions, code ..."""
-
-
-class Verdict(Frozen):
-    """What the gate decided."""
-
-    outcome: Outcome
-    reasons: tuple[str, ...]
-    labels_needed: int | None = None
-    evidence: Evidence
-
-
-class RegisteredVersion(Frozen):
-    """One version of the registry: an adapter bundle, the verdict on it, and its stage."""
-
-    task: str
-    site: str
-    number: int
-    """1-based per (task, site)."""
-    stage: str | None
-    """`production`, `archived` (was in production) or None."""
-    anchor: bool
-    """The first version ever promoted for this task and site."""
-    outcome: Outcome
-    bundle_sha256: str
-    adapter_sha256: str
-    ledger_entry: str
-    """Hash of the ledger entry of the decision."""
-    reasons: tuple[str, ...]
-    metrics: dict[str, float | None] = {}
-    """The adapter's metrics on the holdout it was judged on."""
-
-    @property
-    def name(self) -> str:
-        """How people name it."""
-        return f"{self.task}@{self.site} v{self.number}"
-
-
-class Comparators(Frozen):
-    """What the candidate must hold its ground against, beside base and classical models."""
-
-    champion: RegisteredVersion | None = None
-    anchor: RegisteredVersion | None = None
-
-
-class Evaluation(Frozen):
-    """All systems on the opened holdout, and the look that it cost."""
-
-    look: Look
-    panel: Panel
-    leakage: LeakageReport
-
-
-class Decision(Frozen):
-    """A verdict and the ledger entry that holds it."""
-
-    verdict: Verdict
-    ledger_entry: str
-
-
-class TrainingLog(Frozen):
-    """One epoch of one candidate."""
-
-    epoch: int
-    train_loss: float
-    validation_macro_f1: float
-    validation_loss: float
-    seconds: float
-
-
-class Candidate(Frozen):
-    """A trained adapter on disk, and what validation says of it. `path` is a PEFT folder."""
-
-    name: str
-    rank: int
-    path: str
-    adapter_sha256: str
-    """SHA-256 of adapter_model.safetensors: bit-identical weights give the identical hash."""
-    best_epoch: int
-    validation_macro_f1: float
-    validation_loss: float
-    log: tuple[TrainingLog, ...]
-    train_seconds: float
-    adapter_bytes: int
-    trainable_parameters: int

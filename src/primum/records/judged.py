@@ -1,0 +1,168 @@
+"""What training made, and what evaluation, gate and registry found of it."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from primum.records.data import Panel
+from primum.records.frozen import Frozen
+
+
+class TrainingLog(Frozen):
+    """One epoch of one candidate."""
+
+    epoch: int
+    train_loss: float
+    validation_macro_f1: float
+    validation_loss: float
+    seconds: float
+
+
+class Candidate(Frozen):
+    """A trained adapter on disk, and what validation says of it. `path` is a PEFT folder."""
+
+    name: str
+    rank: int
+    path: str
+    adapter_sha256: str
+    """SHA-256 of adapter_model.safetensors: bit-identical weights give the identical hash."""
+    best_epoch: int
+    validation_macro_f1: float
+    validation_loss: float
+    log: tuple[TrainingLog, ...]
+    train_seconds: float
+    adapter_bytes: int
+    trainable_parameters: int
+
+
+class Look(Frozen):
+    """One reserved opening of a holdout."""
+
+    holdout: str
+    """The split version whose test part is opened."""
+    number: int
+    """1-based."""
+    planned: int
+    alpha: float
+    """The share of the holdout's alpha that this look may spend; 0 after the last planned look."""
+    entry_hash: str
+
+    @property
+    def exhausted(self) -> bool:
+        """True when the holdout's planned looks were all spent before this one."""
+        return self.number > self.planned
+
+
+class LeakageReport(Frozen):
+    """What training (train and validation parts) and holdout share; all counts must be 0."""
+
+    patients: int
+    identical_rows: int
+    """Holdout records whose feature row also stands in training."""
+    near_duplicates: int
+    """Holdout records whose text shares too many n-grams with a training text."""
+
+
+class BaselineFit(Frozen):
+    """One classical comparator: what was chosen on validation, enough to fit it again on the same records."""
+
+    name: Literal["majority", "lasso", "random_forest", "tfidf"]
+    parameters: dict[str, float | int | str]
+    validation: dict[str, float]
+    """Metric -> value on validation."""
+
+
+class Baselines(Frozen):
+    """Every classical comparator of a run, and the one that was best on validation."""
+
+    fits: tuple[BaselineFit, ...]
+    best: str
+
+
+Outcome = Literal["PROMOTE", "REJECT", "HOLD"]
+CheckStatus = Literal["pass", "fail", "hold", "not assessed"]
+
+
+class CheckResult(Frozen):
+    """One check of the gate."""
+
+    name: str
+    required: bool
+    status: CheckStatus
+    reason: str
+    """One sentence in plain words, with the numbers."""
+    statistics: dict[str, float | int | str | None] = {}
+    labels_needed: int | None = None
+    """How many more labelled patients the check needs, where it could not be judged."""
+
+
+class Evidence(Frozen):
+    """Every test the gate ran, with the hashes of what it ran on."""
+
+    task: str
+    site: str
+    candidate: str
+    """Content hash of the candidate's bundle."""
+    look: Look
+    checks: tuple[CheckResult, ...]
+    metrics: dict[str, dict[str, float | None]]
+    """system -> metric -> value on the holdout (None = undefined, said why in the report)."""
+    inputs: dict[str, str]
+    """What -> hash: split version, prompt, base, gate config, predictions, code ..."""
+
+
+class Verdict(Frozen):
+    """What the gate decided."""
+
+    outcome: Outcome
+    reasons: tuple[str, ...]
+    labels_needed: int | None = None
+    evidence: Evidence
+
+
+class RegisteredVersion(Frozen):
+    """One version of the registry: an adapter bundle, the verdict on it, and its stage."""
+
+    task: str
+    site: str
+    number: int
+    """1-based per (task, site)."""
+    stage: str | None
+    """`production`, `archived` (was in production) or None."""
+    anchor: bool
+    """The first version ever promoted for this task and site."""
+    outcome: Outcome
+    bundle_sha256: str
+    adapter_sha256: str
+    ledger_entry: str
+    """Hash of the ledger entry of the decision."""
+    reasons: tuple[str, ...]
+    metrics: dict[str, float | None] = {}
+    """The adapter's metrics on the holdout it was judged on."""
+
+    @property
+    def name(self) -> str:
+        """How people name it."""
+        return f"{self.task}@{self.site} v{self.number}"
+
+
+class Comparators(Frozen):
+    """What the candidate must hold its ground against, beside base and classical models."""
+
+    champion: RegisteredVersion | None = None
+    anchor: RegisteredVersion | None = None
+
+
+class Evaluation(Frozen):
+    """All systems on the opened holdout, and the look that it cost."""
+
+    look: Look
+    panel: Panel
+    leakage: LeakageReport
+
+
+class Decision(Frozen):
+    """A verdict and the ledger entry that holds it."""
+
+    verdict: Verdict
+    ledger_entry: str
