@@ -23,9 +23,11 @@ from safetensors import SafetensorError, safe_open
 
 from primum.backends.base import Recipe
 from primum.backends.training import ADAPTER_CONFIG, ADAPTER_WEIGHTS, sha256
+from primum.calibration import Calibration
 from primum.errors import BadInput, Tampered
 from primum.prompts import Renderer
 from primum.records import Candidate, Frozen
+from primum.stats.calibration import Isotonic, Platt
 from primum.stats.conformal import Conformal
 
 CARD = "primum.json"
@@ -50,6 +52,8 @@ class BundleCard(Frozen):
     positive: str | None
     temperature: float = 1.0
     """Fitted on validation."""
+    recalibration: Platt | Isotonic | None = None
+    """Instead of a temperature where the task asks for it, fitted on validation."""
     conformal: Conformal | None = None
     """Label sets, fitted on validation after the temperature; None: this bundle makes none."""
     decision_threshold: float | None = None
@@ -61,6 +65,17 @@ class BundleCard(Frozen):
     adapter_sha256: str
     code_version: str
     git_revision: str
+
+    @property
+    def calibration(self) -> Calibration:
+        """From raw log-probabilities to what is served."""
+        return Calibration(
+            temperature=self.temperature,
+            recalibration=self.recalibration,
+            positive=None if self.positive is None else self.labels.index(self.positive),
+            threshold=self.decision_threshold,
+            conformal=self.conformal,
+        )
 
     @property
     def prompt_hash(self) -> str:

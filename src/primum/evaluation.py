@@ -13,6 +13,7 @@ from primum import registry
 from primum.backends.base import Backend, Progress
 from primum.baselines import predict_baselines
 from primum.bundle import Bundle
+from primum.calibration import Calibration
 from primum.config import RunConfig
 from primum.errors import BadInput
 from primum.generations import require_known
@@ -141,15 +142,13 @@ def _score(  # noqa: PLR0913
     system: str,
     progress: Progress | None,
 ) -> Predictions:
-    """Score with the bundle's own renderer. The bare base was never calibrated: no temperature, no label sets."""
-    temperature = 1.0 if adapter is None else bundle.card.temperature
+    """Score with the bundle's own renderer. The bare base was never calibrated."""
     return score_records(
         backend.with_adapter(adapter),
         bundle.card.renderer,
         test,
         system=system,
-        temperature=temperature,
-        conformal=None if adapter is None else bundle.card.conformal,
+        calibration=Calibration() if adapter is None else bundle.card.calibration,
         progress=progress,
     )
 

@@ -46,8 +46,7 @@ def predict(workspace: Workspace, config: RunConfig, file: Path, number: int | N
         bundle.card.renderer,
         records,
         system=version.name,
-        temperature=bundle.card.temperature,
-        conformal=bundle.card.conformal,
+        calibration=bundle.card.calibration,
         progress=show,
     )
     return table(predictions, version, bundle, records["site"].tolist())

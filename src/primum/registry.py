@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 RECORD = "primum"
 """The metadata key under which a model version carries its RegisteredVersion."""
 ANCHOR_TAG = "anchor"
+_NEVER_OVERRIDDEN = {"leakage", "parsed"}
 
 
 def register(
@@ -109,8 +110,8 @@ def promote(  # noqa: PLR0913 - an override names who and why
 ) -> RegisteredVersion:
     """Put a version into production. Without `override` only one that the gate promoted.
 
-    An override is for a HOLD only, never where the leakage or the parsed check failed or the very same adapter
-    was rejected before, and names who and why.
+    An override is for a HOLD only, never where the leakage or the parsed check failed or could not be judged,
+    or where the very same adapter was rejected before; it names who and why.
     Raises BadInput otherwise.
     """
     _not_in_production(chosen)
@@ -131,10 +132,16 @@ def promote(  # noqa: PLR0913 - an override names who and why
         raise BadInput(
             f"{chosen.name} is the adapter of {rejected.name}, which the gate rejected; that stands"
         )
-    failed = {name for v in same for name in _failed_checks(workspace, v)} & {"leakage", "parsed"}
+    failed = {name for v in same for name in _checks(workspace, v, "fail")} & _NEVER_OVERRIDDEN
     if failed:
         raise BadInput(
             f"{chosen.name}: the {' and '.join(sorted(failed))} check failed; that is never overridden"
+        )
+    unjudged = _checks(workspace, chosen, "hold") & _NEVER_OVERRIDDEN
+    if unjudged:  # an exhausted holdout: no prediction was made
+        raise BadInput(
+            f"{chosen.name}: the {' and '.join(sorted(unjudged))} check could not be judged; "
+            "that is never overridden"
         )
     details = {"decision": chosen.ledger_entry, "by": by.strip(), "why": why.strip()}
     return _to_production(workspace, chosen, "override", details, now)
@@ -223,13 +230,13 @@ def _set_production(chosen: RegisteredVersion) -> RegisteredVersion:
     return version(chosen.task, chosen.site, chosen.number)
 
 
-def _failed_checks(workspace: Workspace, chosen: RegisteredVersion) -> set[str]:
+def _checks(workspace: Workspace, chosen: RegisteredVersion, status: str) -> set[str]:
     with closing(Ledger.open(workspace.ledger)) as ledger:
         entry = next((e for e in ledger.entries() if e.hash == chosen.ledger_entry), None)
     if entry is None:
         raise _unknown(chosen)
     checks = entry.payload["verdict"]["evidence"]["checks"]
-    return {check["name"] for check in checks if check["status"] == "fail"}
+    return {check["name"] for check in checks if check["status"] == status}
 
 
 def _model_name(task: str, site: str) -> str:

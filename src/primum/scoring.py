@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from primum.backends.base import Backend, Progress
+from primum.calibration import Calibration
 from primum.config import ModelConfig, TaskConfig
 from primum.errors import BadInput
 from primum.prompts import Renderer, fit_renderer
 from primum.records import UNPARSED, Example, Frozen, Predictions
-from primum.stats.calibration import apply_temperature
 from primum.stats.conformal import Conformal
 
 if TYPE_CHECKING:
@@ -54,24 +54,24 @@ def score_records(  # noqa: PLR0913
     records: pd.DataFrame,
     *,
     system: str,
-    temperature: float = 1.0,
-    conformal: Conformal | None = None,
+    calibration: Calibration | None = None,
     progress: Progress | None = None,
 ) -> Predictions:
     """Score every record, in the order of `records`; none is dropped.
 
-    A record whose scores are not finite (a prompt beyond the context, an overflow) is UNPARSED. With
-    `conformal` each record gets the label set of its site (column `site`), one with every label where it is
-    UNPARSED. The latency
-    of a record is its share of the time that scoring took, in milliseconds.
+    A record whose scores are not finite (a prompt beyond the context, an overflow) is UNPARSED. Without
+    `calibration` the most probable label is answered. With its conformal part each record gets the label set
+    of its site (column `site`), one with every label where it is UNPARSED. The latency of a record is its share
+    of the time that scoring took, in milliseconds.
     """
     labels = tuple(renderer.verbalizers)
     started = time.perf_counter()
     raw = backend.score(messages(renderer, records), tuple(renderer.verbalizers.values()), progress)
     each = 1000 * (time.perf_counter() - started) / max(1, len(records))
     read = np.isfinite(raw).all(axis=1)
-    scaled = apply_temperature(np.where(read[:, None], raw, 0.0), temperature) if len(raw) else raw
-    best = scaled.argmax(axis=1) if len(raw) else []
+    served = calibration or Calibration()
+    scaled = served.scale(np.where(read[:, None], raw, 0.0)) if len(raw) else raw
+    best = served.answers(scaled) if len(raw) else np.empty(0, dtype=int)
     return Predictions(
         system=system,
         labels=labels,
@@ -79,7 +79,7 @@ def score_records(  # noqa: PLR0913
         log_probs=tuple(tuple(map(float, row)) if ok else None for row, ok in zip(scaled, read, strict=True)),
         predicted=tuple(labels[k] if ok else UNPARSED for k, ok in zip(best, read, strict=True)),
         latency_ms=(each,) * len(records),
-        label_sets=_label_sets(conformal, np.where(read[:, None], scaled, np.nan), records, labels),
+        label_sets=_label_sets(served.conformal, np.where(read[:, None], scaled, np.nan), records, labels),
     )
 
 

@@ -11,12 +11,11 @@ import pandas as pd
 from primum import __version__
 from primum.backends.base import Backend
 from primum.bundle import Bundle, BundleCard, write_bundle
-from primum.config import RunConfig
+from primum.calibration import Calibration, fit_calibration
+from primum.config import RunConfig, TaskConfig
 from primum.prompts import Renderer
 from primum.records import ALL_SITES, Candidate, SplitVersion
 from primum.scoring import score_records
-from primum.stats.calibration import apply_temperature, fit_temperature
-from primum.stats.conformal import Conformal, fit_conformal
 
 
 def best_candidate(candidates: Sequence[Candidate]) -> Candidate:
@@ -25,24 +24,25 @@ def best_candidate(candidates: Sequence[Candidate]) -> Candidate:
 
 
 def calibrate(
-    backend: Backend, renderer: Renderer, validation: pd.DataFrame, labels: Sequence[str], coverage: float
-) -> tuple[float, Conformal | None]:
-    """Fit temperature and label sets of the given coverage, in this order, on the validation records.
+    backend: Backend, renderer: Renderer, validation: pd.DataFrame, task: TaskConfig, coverage: float
+) -> Calibration:
+    """Fit what is served on the validation records. See `fit_calibration`.
 
-    Records that could not be read are left out: they get every label in any case. None where none was read.
+    Records that could not be read are left out: they get every label in any case.
     """
     predictions = score_records(backend, renderer, validation, system="adapter")
     read = [i for i, row in enumerate(predictions.log_probs) if row is not None]
     if not read:
-        return 1.0, None
-    codes = {label: k for k, label in enumerate(labels)}
+        return Calibration()
     records = validation.iloc[read]
-    gold = np.array([codes[label] for label in records["label"]])
-    log_probs = np.array([predictions.log_probs[i] for i in read])
-    temperature = float(fit_temperature(log_probs, gold))
-    sites, patients = records["site"].tolist(), records["patient_id"].tolist()
-    scaled = apply_temperature(log_probs, temperature)
-    return temperature, fit_conformal(scaled, gold, sites, patients, coverage)
+    return fit_calibration(
+        np.array([predictions.log_probs[i] for i in read]),
+        np.array([task.labels.index(label) for label in records["label"]]),
+        task,
+        sites=records["site"].tolist(),
+        patients=records["patient_id"].tolist(),
+        coverage=coverage,
+    )
 
 
 def make_bundle(  # noqa: PLR0913 - the card names everything that made the adapter
@@ -59,7 +59,7 @@ def make_bundle(  # noqa: PLR0913 - the card names everything that made the adap
     """Calibrate the chosen candidate on validation and write it as a bundle: PEFT files and primum.json."""
     adapted = backend.with_adapter(Path(candidate.path))
     target = config.gate.coverage.target
-    temperature, conformal = calibrate(adapted, renderer, validation, config.task.labels, target)
+    fitted = calibrate(adapted, renderer, validation, config.task, target)
     card = BundleCard(
         task=config.task.name,
         site=ALL_SITES,
@@ -68,8 +68,10 @@ def make_bundle(  # noqa: PLR0913 - the card names everything that made the adap
         renderer=renderer,
         labels=config.task.labels,
         positive=config.task.positive,
-        temperature=temperature,
-        conformal=conformal,
+        temperature=fitted.temperature,
+        recalibration=fitted.recalibration,
+        conformal=fitted.conformal,
+        decision_threshold=fitted.threshold,
         split_version=split.dvc_hash,
         recipe=config.model.recipe,
         rank=candidate.rank,

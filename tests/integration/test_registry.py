@@ -19,6 +19,7 @@ from primum.prompts import RenderedFeature, Renderer
 from primum.records import (
     Candidate,
     CheckResult,
+    CheckStatus,
     Decision,
     Evidence,
     Look,
@@ -83,9 +84,11 @@ def make_bundle(folder: Path, task: str, salt: float) -> Bundle:
     return write_bundle(candidate, card, folder / f"bundle-{salt}")
 
 
-def decide(workspace: Workspace, bundle: Bundle, outcome: Outcome, failed: str = "") -> Decision:
+def decide(
+    workspace: Workspace, bundle: Bundle, outcome: Outcome, failed: str = "", status: CheckStatus = "fail"
+) -> Decision:
     look = Look(holdout="0.dir", number=1, planned=4, alpha=0.0125, entry_hash="0")
-    checks = [CheckResult(name=failed, required=True, status="fail", reason="r")] if failed else []
+    checks = [CheckResult(name=failed, required=True, status=status, reason="r")] if failed else []
     evidence = Evidence(
         task=bundle.card.task,
         site="all",
@@ -237,12 +240,14 @@ def test_an_override_is_for_a_hold_only_and_names_who_and_why(workspace: Workspa
 
 
 @pytest.mark.parametrize("check", ["leakage", "parsed"])
-def test_a_failed_leakage_or_parsed_check_is_never_overridden(
-    workspace: Workspace, tmp_path: Path, check: str
+@pytest.mark.parametrize(("status", "said"), [("fail", "failed"), ("hold", "could not be judged")])
+def test_a_leakage_or_parsed_check_that_did_not_pass_is_never_overridden(
+    workspace: Workspace, tmp_path: Path, check: str, status: CheckStatus, said: str
 ) -> None:
-    bundle = make_bundle(tmp_path, f"never-{check}", 1)
-    held = registry.register(workspace, bundle, decide(workspace, bundle, "HOLD", failed=check), NOW)
-    with pytest.raises(BadInput, match=f"the {check} check failed"):
+    bundle = make_bundle(tmp_path, f"never-{check}-{status}", 1)
+    decision = decide(workspace, bundle, "HOLD", failed=check, status=status)
+    held = registry.register(workspace, bundle, decision, NOW)
+    with pytest.raises(BadInput, match=f"the {check} check {said}"):
         registry.promote(workspace, held, NOW, override=True, by="A", why="b")
 
 

@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
+from primum.calibration import Calibration
 from primum.config import RunConfig, validate
 from primum.records import (
     UNPARSED,
@@ -156,7 +157,7 @@ def sample(
         ),
         panel=panel,
         verdict=verdict,
-        temperature=1.25,
+        calibration=Calibration(temperature=1.25),
         registry_version="demo@all v3" + words,
         bundle_hash="c" * 64,
         git_revision="a" * 40,

@@ -11,6 +11,7 @@ import pytest
 
 from primum.backends.base import Progress
 from primum.backends.fake import FakeBackend
+from primum.calibration import Calibration
 from primum.config import ModelConfig, TaskConfig
 from primum.errors import BadInput
 from primum.prompts import fit_renderer
@@ -87,7 +88,9 @@ def test_predictions_keep_the_order_and_name_the_best_label(records: pd.DataFram
 def test_a_temperature_flattens_and_keeps_the_labels(records: pd.DataFrame) -> None:
     renderer = fit_renderer(make_task(), STANDARDISED, records)
     plain = score_records(FakeBackend(), renderer, records, system="s")
-    warm = score_records(FakeBackend(), renderer, records, system="s", temperature=4.0)
+    warm = score_records(
+        FakeBackend(), renderer, records, system="s", calibration=Calibration(temperature=4.0)
+    )
     assert warm.predicted == plain.predicted
     for hot, cold in zip(warm.log_probs, plain.log_probs, strict=True):
         assert hot is not None

@@ -12,7 +12,9 @@ from test_scoring import RAW, Stumbling, make_task
 from primum.backends.base import Recipe
 from primum.backends.fake import FakeBackend
 from primum.bundle import Bundle, BundleCard
-from primum.config import ModelConfig
+from primum.calibration import Calibration
+from primum.config import ModelConfig, TaskConfig
+from primum.errors import BadInput
 from primum.prompts import Renderer, fit_renderer
 from primum.records import UNPARSED, Predictions, RegisteredVersion
 from primum.scoring import score_records
@@ -100,31 +102,108 @@ def validation() -> pd.DataFrame:
 
 def test_sets_fitted_on_validation_are_those_that_are_served(validation: pd.DataFrame) -> None:
     renderer = fit_renderer(make_task(), ModelConfig(name="m"), validation)
-    temperature, conformal = calibrate(FakeBackend(), renderer, validation, LABELS, 0.8)
+    fitted = calibrate(FakeBackend(), renderer, validation, make_task(), 0.8)
+    conformal = fitted.conformal
+    assert fitted.threshold is None
     assert conformal is not None
     assert conformal.patients.keys() == {"a", "b"}
     assert sum(map(sum, conformal.patients.values())) == 60  # patients, not records
-    made = score_records(
-        FakeBackend(), renderer, validation, system="s", temperature=temperature, conformal=conformal
-    )
+    made = score_records(FakeBackend(), renderer, validation, system="s", calibration=fitted)
     covered = [label in held for label, held in zip(validation["label"], made.label_sets, strict=True)]
     assert np.mean(covered) >= 0.8  # on what it was fitted on, this cannot fail
     assert len(made.label_sets) == 120
-    assert (
-        score_records(FakeBackend(), renderer, validation[:0], system="s", conformal=conformal).label_sets
-        == ()
-    )
+    none = score_records(FakeBackend(), renderer, validation[:0], system="s", calibration=fitted)
+    assert none.label_sets == ()
 
 
 def test_what_cannot_be_read_gets_every_label_and_no_part_in_the_fit(validation: pd.DataFrame) -> None:
     renderer = fit_renderer(make_task(), RAW, validation)
-    _, conformal = calibrate(Stumbling(), renderer, validation, LABELS, 0.8)
-    assert conformal is not None
-    made = score_records(Stumbling(), renderer, validation, system="s", conformal=conformal)
+    fitted = calibrate(Stumbling(), renderer, validation, make_task(), 0.8)
+    assert fitted.conformal is not None
+    made = score_records(Stumbling(), renderer, validation, system="s", calibration=fitted)
     assert {made.label_sets[i] for i in range(1, 120, 2)} == {LABELS}
 
     class Mute(FakeBackend):
         def score(self, prompts: Any, labels: Any, progress: Any = None) -> np.ndarray:
             return np.full((len(prompts), len(labels)), -np.inf)
 
-    assert calibrate(Mute(), renderer, validation, LABELS, 0.8) == (1.0, None)
+    assert calibrate(Mute(), renderer, validation, make_task(), 0.8) == Calibration()
+
+
+def task_with(**changes: Any) -> TaskConfig:
+    return TaskConfig.model_validate(make_task().model_dump() | changes)
+
+
+@pytest.mark.parametrize(
+    ("point", "rises"), [({"rule": "youden"}, True), ({"rule": "sensitivity", "value": 1}, False)]
+)
+def test_the_threshold_chosen_on_validation_is_the_one_that_is_served(
+    validation: pd.DataFrame, point: dict[str, Any], rises: bool
+) -> None:
+    task = task_with(operating_point=point)
+    renderer = fit_renderer(task, ModelConfig(name="m"), validation)
+    fitted = calibrate(FakeBackend(), renderer, validation, task, 0.8)
+    threshold = fitted.threshold
+    assert threshold is not None
+
+    def served(by: Calibration) -> Predictions:
+        return score_records(FakeBackend(), renderer, validation, system="s", calibration=by)
+
+    positive = LABELS.index("ill")
+    made, plain = served(fitted), served(fitted.model_copy(update={"threshold": None}))
+    assert made.log_probs == plain.log_probs
+    chances = [float(np.exp(row[positive])) for row in made.log_probs if row is not None]
+    assert [p >= threshold for p in chances] == [label == "ill" for label in made.predicted]
+    ill = (validation["label"] == "ill").to_numpy()
+
+    def shares(labels: Predictions) -> tuple[float, float]:
+        said = np.array(labels.predicted) == "ill"
+        return float(said[ill].mean()), float((~said)[~ill].mean())
+
+    if rises:
+        assert sum(shares(made)) >= sum(shares(plain))
+    else:
+        assert shares(made)[0] == 1
+
+
+def test_a_threshold_needs_two_classes_and_its_value() -> None:
+    with pytest.raises(ValueError, match="two classes"):
+        task_with(
+            operating_point={"rule": "youden"},
+            label={"column": "y", "classes": ["a", "b", "c"]},
+            prompt={"question": "?"},
+        )
+    with pytest.raises(ValueError, match="needs a value"):
+        task_with(operating_point={"rule": "cost"})
+    with pytest.raises(ValueError, match="takes no value"):
+        task_with(operating_point={"rule": "youden", "value": 1})
+
+
+@pytest.mark.parametrize("method", ["platt", "isotonic"])
+def test_a_recalibration_is_fitted_on_validation_kept_in_the_bundle_and_served(
+    validation: pd.DataFrame, method: str
+) -> None:
+    many = pd.concat([validation] * 9, ignore_index=True)  # isotonic regression refuses fewer than 1,000
+    many["record_id"] = [str(i) for i in range(len(many))]
+    task = task_with(calibration=method)
+    renderer = fit_renderer(task, ModelConfig(name="m"), many)
+    fitted = calibrate(FakeBackend(), renderer, many, task, 0.8)
+    assert fitted.temperature == 1
+    raw = score_records(FakeBackend(), renderer, many, system="s")
+    made = score_records(FakeBackend(), renderer, many, system="s", calibration=fitted)
+    positive = LABELS.index("ill")
+
+    def chances(predictions: Predictions) -> np.ndarray:
+        return np.array([np.exp(row[positive]) for row in predictions.log_probs if row is not None])
+
+    ill = (many["label"] == "ill").to_numpy()
+    assert chances(made).mean() == pytest.approx(ill.mean(), abs=0.01)
+    assert ((chances(made) - ill) ** 2).mean() < ((chances(raw) - ill) ** 2).mean()
+    assert Calibration.model_validate_json(fitted.model_dump_json()) == fitted
+
+
+def test_few_records_are_not_enough_for_isotonic_regression(validation: pd.DataFrame) -> None:
+    task = task_with(calibration="isotonic")
+    renderer = fit_renderer(task, ModelConfig(name="m"), validation)
+    with pytest.raises(BadInput, match="needs at least 1000 validation records"):
+        calibrate(FakeBackend(), renderer, validation, task, 0.8)

@@ -172,6 +172,25 @@ class SplitConfig(Frozen):
         return self
 
 
+class OperatingPoint(Frozen):
+    """The rule by which the threshold for the positive class is chosen on validation (binary tasks)."""
+
+    rule: Literal["youden", "sensitivity", "cost"]
+    """Highest sensitivity + specificity; at least `value` of the positives found; or the lowest cost."""
+    value: float | None = Field(default=None, gt=0)
+    """sensitivity: the share to find (up to 1); cost: false alarms that one missed positive is worth."""
+
+    @model_validator(mode="after")
+    def _sound(self) -> Self:
+        if (self.rule == "youden") != (self.value is None):
+            raise ValueError(
+                f"the rule '{self.rule}' {'takes no' if self.rule == 'youden' else 'needs a'} value"
+            )
+        if self.rule == "sensitivity" and self.value is not None and self.value > 1:
+            raise ValueError("value: a sensitivity lies between 0 and 1")
+        return self
+
+
 class TaskConfig(Frozen):
     """What is asked of a record."""
 
@@ -187,6 +206,11 @@ class TaskConfig(Frozen):
     """The smallest difference in the primary metric that matters to the clinic."""
     decision_thresholds: tuple[float, ...] = ()
     """Binary tasks: probabilities of the positive class from which the clinic would act; the gate's net benefit."""
+    calibration: Literal["temperature", "platt", "isotonic"] = "temperature"
+    """How the adapter's probabilities are calibrated on validation. platt and isotonic: binary tasks; isotonic needs
+    1,000 validation records."""
+    operating_point: OperatingPoint | None = None
+    """Binary tasks: how the adapter's threshold is chosen; without it the more probable class is answered."""
     latency_p95_ms: float | None = Field(default=None, gt=0)
     """Budget in milliseconds a record, at the 95th percentile."""
     subgroups: tuple[Subgroup, ...] = ()
@@ -221,6 +245,10 @@ class TaskConfig(Frozen):
             raise ValueError("features: a column stands twice")
         if self.label.column in columns:
             raise ValueError(f"features: '{self.label.column}' is the label; using it is leakage")
+        if self.operating_point is not None and self.positive is None:
+            raise ValueError("operating_point: a threshold needs a task of two classes")
+        if self.calibration != "temperature" and self.positive is None:
+            raise ValueError(f"calibration: {self.calibration} needs a task of two classes; use temperature")
         self._check_subgroups()
         return self
 

@@ -176,7 +176,13 @@ def _recipe(config: RunConfig, bundle: Bundle) -> Section:
     recipe = {key: value for key, value in card.recipe.model_dump().items() if key != "ranks"}
     known = {"rank": card.rank, "ranks tried": card.recipe.ranks, **recipe, "seed": card.seed}
     rows = [(key.replace("_", " "), _written(value)) for key, value in known.items()]
-    said = f"LoRA; temperature (fitted on validation) {card.temperature:.4g}; base in {config.model.dtype}."
+    cut = card.calibration.threshold
+    answers = (
+        "" if cut is None else f"; answers {card.positive} from a probability of {cut:.4g} (chosen there too)"
+    )
+    said = (
+        f"LoRA; {card.calibration.described} (fitted on validation){answers}; base in {config.model.dtype}."
+    )
     return Section("Recipe", (said,), ("Setting", "Value"), tuple(rows))
 
 
@@ -265,5 +271,5 @@ def _loading(config: RunConfig, bundle: Bundle) -> str:
         "## How to load it\n\n"
         f"```python\n{code}```\n\n"
         "Its probabilities are those of the answers' words after the prompt that the renderer in primum.json "
-        "writes, divided by the temperature; `primum predict` does that and verifies the hashes above.\n"
+        "writes, calibrated as primum.json says; `primum predict` does that and verifies the hashes above.\n"
     )

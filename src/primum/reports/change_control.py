@@ -109,7 +109,7 @@ def _may_change(facts: RunFacts) -> tuple[tuple[str, ...], ...]:
         ),
         (
             "Recalibration",
-            f"the temperature (now {facts.temperature:.3g}), fitted on validation only; it makes a new bundle",
+            f"of the probabilities (now {facts.calibration.described}), on validation only; it makes a new bundle",
             _full(facts),
         ),
     )

@@ -6,6 +6,7 @@ from typing import Self
 
 from pydantic import model_validator
 
+from primum.calibration import Calibration
 from primum.config import GateConfig, Metric, RunConfig
 from primum.records import (
     BaselineFit,
@@ -40,7 +41,7 @@ class RunFacts(Frozen):
     panel: Panel
     """Every system on the holdout."""
     verdict: Verdict
-    temperature: float
+    calibration: Calibration
     """Fitted on validation; the adapter's probabilities are scaled with it."""
     registry_version: str | None
     """As people name it; None: nothing was registered."""

@@ -58,7 +58,7 @@ def gather(  # noqa: PLR0913 - a report shows everything
         baselines=baselines.fits,
         panel=evaluation.panel,
         verdict=decision.verdict,
-        temperature=bundle.card.temperature,
+        calibration=bundle.card.calibration,
         registry_version=f"{version.name} ({version.stage or 'no stage'})",
         bundle_hash=bundle.sha256,
         git_revision=bundle.card.git_revision,

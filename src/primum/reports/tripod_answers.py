@@ -234,11 +234,11 @@ def _model(facts: RunFacts) -> dict[str, str]:
         f"{recipe.learning_rate:g}, up to {recipe.epochs} epochs, batches of {recipe.batch_size}, dropout "
         f"{recipe.dropout:g}, seed {facts.config.seed}. Rank {chosen.rank} and epoch {chosen.best_epoch} were chosen "
         "on the validation part; there was no cross-validation.",
-        "12f": "None: the temperature was fitted on validation alone.",
-        "12g": "Normalised log-probability of each allowed answer after the prompt, divided by temperature "
-        f"{facts.temperature:.3g}; the most probable is the label. Bundle {facts.bundle_hash}.",
-        "13": f"{balanced}probabilities were scaled with a temperature fitted on validation.",
-        "15": f"A calibrated probability of each class; the label is the most probable one."
+        "12f": f"None: {facts.calibration.described} was fitted on validation alone.",
+        "12g": "Normalised log-probability of each allowed answer after the prompt, calibrated by "
+        f"{facts.calibration.described}; {_answered(facts)} is the label. Bundle {facts.bundle_hash}.",
+        "13": f"{balanced}probabilities were calibrated on validation by {facts.calibration.described}.",
+        "15": f"A calibrated probability of each class; the label is {_answered(facts)}."
         f"{_sets(facts)}{_acted(facts)}",
         "18f": f"Primum {facts.code_version}, git revision {facts.git_revision}; {versions}.",
         "22": f"Adapter bundle {facts.bundle_hash} on base {facts.base_id} ({facts.base_hash}); the bundle's "
@@ -257,6 +257,12 @@ def _model(facts: RunFacts) -> dict[str, str]:
         "LLM 12": f"Training the candidates took {sum(c.train_seconds for c in facts.candidates):.0f} s, the stages "
         f"of this run {seconds:.0f} s; {chosen.trainable_parameters:,} trainable parameters in the chosen adapter.",
     }  # fmt: skip
+
+
+def _answered(facts: RunFacts) -> str:
+    if facts.calibration.threshold is None:
+        return "the most probable one"
+    return f"{facts.panel.positive} from a probability of {facts.calibration.threshold:.3g} on, chosen on validation"
 
 
 def _sets(facts: RunFacts) -> str:
