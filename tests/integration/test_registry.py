@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -262,3 +263,8 @@ def test_an_altered_bundle_cannot_be_promoted(workspace: Workspace, tmp_path: Pa
 def test_an_unknown_version_names_the_known_ones(workspace: Workspace) -> None:
     with pytest.raises(BadInput, match="known: none yet"):
         registry.version("nothing", "all", 1)
+
+
+def test_the_store_does_not_silence_primum(workspace: Workspace, caplog: pytest.LogCaptureFixture) -> None:
+    logging.getLogger("primum.backends").warning("training diverged")
+    assert "training diverged" in caplog.text

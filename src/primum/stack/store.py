@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import logging
 import os
 from pathlib import Path
 
@@ -39,6 +40,7 @@ def bootstrap(workspace: Workspace) -> None:
         _skip_integrations()
         Client().activate_root(workspace.project)
         _ = Client().active_stack_model
+    logging.getLogger("primum").setLevel(logging.WARNING)  # ZenML's own verbosity silences all others too
 
 
 def _skip_integrations() -> None:
