@@ -25,11 +25,12 @@ def table(
         probabilities = (
             [math.nan] * len(predictions.labels) if log_probs is None else list(map(math.exp, log_probs))
         )
-        best = math.nan if log_probs is None else max(probabilities)
+        # Of the label that is answered: with a threshold that need not be the most probable one.
+        own = math.nan if log_probs is None else probabilities[predictions.labels.index(label)]
         each = {f"probability_{k}": p for k, p in zip(predictions.labels, probabilities, strict=True)}
         adapter = f"{version.name} {bundle.sha256[:12]}"
         sets = {} if conformal is None else _set(predictions.label_sets[i], label, conformal.basis(sites[i]))
-        row = {"record_id": record_id, "label": label, "probability": best, **each, **sets}
+        row = {"record_id": record_id, "label": label, "probability": own, **each, **sets}
         rows.append({**row, "adapter": adapter})
     return pd.DataFrame(rows)
 

@@ -78,6 +78,15 @@ def test_each_row_tells_its_set_who_decides_and_whose_thresholds() -> None:
     )
 
 
+def test_the_probability_is_that_of_the_label_that_is_answered() -> None:
+    low = served().model_copy(
+        update={"predicted": ("ill", "well", "ill", "well", UNPARSED)}
+    )  # a low threshold
+    made = table(low, VERSION, bundle(None), ["a"] * 5)
+    assert made["probability"].tolist()[:4] == pytest.approx([0.1, 0.55, 0.3, 0.8])
+    assert np.isnan(made["probability"].iloc[4])
+
+
 def test_a_version_without_label_sets_says_so() -> None:
     made = table(served(), VERSION, bundle(None), ["a"] * 5)
     assert not {"label_set", "refer", "set_basis"} & set(made.columns)
