@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tiny_base
+from one_run import finetune_one
 
 from primum.backends import open_backend
 from primum.backends.base import Backend, Recipe
@@ -31,11 +32,18 @@ def torch_backend(base_folder: Path) -> Backend:
     )
 
 
-@pytest.fixture(scope="session", params=["fake", "torch"])
+@pytest.fixture(scope="session")
+def mlx_backend(base_folder: Path) -> Backend:
+    return open_backend(
+        ModelConfig(name="tiny", source=str(base_folder)), StackConfig(backend="mlx"), base_folder.parent
+    )
+
+
+@pytest.fixture(scope="session", params=["fake", "torch", "mlx"])
 def backend(request: pytest.FixtureRequest) -> Backend:
     """Every backend in turn."""
-    if request.param == "torch":
-        return request.getfixturevalue("torch_backend")
+    if request.param != "fake":
+        return request.getfixturevalue(f"{request.param}_backend")
     return open_backend(ModelConfig(name="toy"), StackConfig(backend="fake"), Path())
 
 
@@ -67,7 +75,7 @@ def train(backend: Backend, parts: tuple[list[Example], list[Example]]) -> Train
 
     def run(out_dir: Path, **changes: object) -> Candidate:
         arguments: dict = {"labels": LABELS, "recipe": RECIPE, "rank": 4, "seed": 7, **changes}
-        return backend.finetune(*parts, out_dir=out_dir, **arguments)
+        return finetune_one(backend, *parts, out_dir=out_dir, **arguments)
 
     return run
 

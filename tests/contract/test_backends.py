@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import LABELS, RECIPE, Train
+from one_run import finetune_one
 
 from primum.backends.base import Backend, GenerationLimits
 from primum.backends.training import sha256
@@ -136,12 +137,12 @@ def test_an_unknown_answer_or_an_empty_part_is_bad_input(
     arguments: dict = {"labels": LABELS, "recipe": RECIPE, "rank": 4, "seed": 1, "out_dir": tmp_path / "r"}
     odd = parts[0][0].model_copy(update={"answer": "perhaps"})
     with pytest.raises(BadInput, match="1 training record"):
-        backend.finetune([*parts[0], odd], parts[1], **arguments)
+        finetune_one(backend, [*parts[0], odd], parts[1], **arguments)
     with pytest.raises(BadInput, match="validation part holds no records"):
-        backend.finetune(parts[0], [], **arguments)
+        finetune_one(backend, parts[0], [], **arguments)
     long = parts[0][0].model_copy(update={"prompt": "word " * 5000})
     with pytest.raises(BadInput, match=r"1 prompt\(s\) do not fit"):
-        backend.finetune([*parts[0], long], parts[1], **arguments)
+        finetune_one(backend, [*parts[0], long], parts[1], **arguments)
     assert not (tmp_path / "r").exists()
 
 

@@ -16,6 +16,7 @@ import pytest
 import tiny_base
 import torch
 from conftest import LABELS, RECIPE
+from one_run import finetune_one
 
 from primum.backends import open_backend, training
 from primum.backends.base import Backend, GenerationLimits
@@ -74,7 +75,7 @@ def test_words_score_like_label_by_label(torch_backend: Any, labels: tuple[str, 
     np.testing.assert_allclose(torch_backend.score(["mean radius: +10"], labels)[0], expected, atol=2e-5)
 
 
-def test_one_forward_pass_a_prompt_whatever_the_number_of_labels(
+def test_one_pass_over_the_prompts_whatever_the_number_of_labels(
     torch_backend: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows = []
@@ -85,7 +86,9 @@ def test_one_forward_pass_a_prompt_whatever_the_number_of_labels(
         lambda **k: (rows.append(tuple(k["input_ids"].shape)), forward(**k))[1],
     )
     torch_backend.score(["a", "b"], tuple(f"answer {i}" for i in range(12)))
-    assert len(rows) == 1
+    assert [row for _, row in rows] == [16, 18]  # the padded prompts, then the 18 inner tokens of the labels
+    torch_backend.score(["a", "b"], ("a", "b", "c"))
+    assert [row for _, row in rows[2:]] == [16]
 
 
 def test_overflow_comes_out_as_not_finite(torch_backend: Any) -> None:
@@ -99,17 +102,20 @@ def test_overflow_comes_out_as_not_finite(torch_backend: Any) -> None:
 def test_training_prompts_are_the_scoring_prompts_and_only_completions_carry_loss(
     torch_backend: Any, parts: Parts
 ) -> None:
-    from primum.backends.torch.finetune import _dataset
+    from primum.backends.torch.feed import collate, encode
 
     chat = torch_backend._base.chat
-    rows = _dataset(torch_backend._base, parts[0])
+    records = encode(torch_backend._base, parts[0])
     scored = chat.prompts([e.prompt for e in parts[0]])
-    for row, prompt, example in zip(rows, scored, parts[0], strict=True):
+    for record, prompt, example in zip(records, scored, parts[0], strict=True):
         answer = [*chat.answer(str(example.answer)), chat.end_of_turn]
-        assert row["input_ids"] == prompt + answer
-        assert row["labels"] == [-100] * len(prompt) + answer
+        assert list(record.tokens) == prompt + answer
+        assert record.answer == len(prompt)
+        batch = collate([[[record]]], chat.pad)
+        assert batch["targets"].tolist() == answer
+        assert batch["input_ids"].flatten()[batch["read"] + 1].tolist() == answer
         assert (
-            chat.tokenizer.decode(row["input_ids"])
+            chat.tokenizer.decode(record.tokens)
             == f"<|user|>{example.prompt}<|assistant|>{example.answer}<|end|>"
         )
 
@@ -117,8 +123,8 @@ def test_training_prompts_are_the_scoring_prompts_and_only_completions_carry_los
 def test_the_loss_is_that_of_the_completion_tokens(torch_backend: Any, parts: Parts, tmp_path: Path) -> None:
     """The first step's loss, against the bare base's own token log-probabilities."""
     recipe = RECIPE.model_copy(update={"epochs": 1, "batch_size": 40, "class_balanced": False})
-    made = torch_backend.finetune(
-        *parts, labels=LABELS, recipe=recipe, rank=2, seed=0, out_dir=tmp_path / "r"
+    made = finetune_one(
+        torch_backend, *parts, labels=LABELS, recipe=recipe, rank=2, seed=0, out_dir=tmp_path / "r"
     )
     chat, total, count = torch_backend._base.chat, 0.0, 0
     for example in parts[0]:
@@ -193,7 +199,7 @@ def test_the_files_of_an_adapter_name_no_machine_path(torch_candidate: Candidate
 
 def test_a_half_precision_base_trains_and_resumes(base_folder: Path, parts: Parts, tmp_path: Path) -> None:
     half = _open(str(base_folder), tmp_path, dtype="bfloat16")
-    made = half.finetune(*parts, labels=LABELS, recipe=RECIPE, rank=2, seed=1, out_dir=tmp_path / "r")
+    made = finetune_one(half, *parts, labels=LABELS, recipe=RECIPE, rank=2, seed=1, out_dir=tmp_path / "r")
     scores = half.with_adapter(tmp_path / "r").score([e.prompt for e in parts[1]], ("no", "no change"))
     np.testing.assert_allclose(np.exp(scores).sum(axis=1), 1.0, atol=1e-9)
     assert all(np.isfinite(e.train_loss) for e in made.log)
@@ -217,7 +223,7 @@ KILLED = """
 import json, os, signal, sys
 from pathlib import Path
 from primum.backends import open_backend
-from primum.backends.base import Recipe
+from primum.backends.base import Recipe, Run
 from primum.bundle import BundleCard, write_bundle
 from primum.config import ModelConfig, StackConfig
 from primum.records import Example
@@ -231,7 +237,7 @@ def progress(what, done, total):
 
 open_backend(ModelConfig(name="tiny", source=base), StackConfig(threads=1), Path("/")).finetune(
     rows[:40], rows[40:], labels=("yes", "no"), recipe=Recipe(**json.loads(os.environ["RECIPE"])),
-    rank=4, seed=7, out_dir=Path(out), progress=progress)
+    runs=(Run(rank=4, seed=7, out_dir=out),), progress=progress)
 """
 
 
@@ -257,15 +263,22 @@ def interrupted(base_folder: Path, parts: Parts, tmp_path_factory: pytest.TempPa
 def torch_candidate(
     torch_backend: Backend, parts: Parts, tmp_path_factory: pytest.TempPathFactory
 ) -> Candidate:
-    return torch_backend.finetune(
-        *parts, labels=LABELS, recipe=RECIPE, rank=4, seed=7, out_dir=tmp_path_factory.mktemp("whole") / "r"
+    return finetune_one(
+        torch_backend,
+        *parts,
+        labels=LABELS,
+        recipe=RECIPE,
+        rank=4,
+        seed=7,
+        out_dir=tmp_path_factory.mktemp("whole") / "r",
     )
 
 
 def resume(backend: Backend, parts: Parts, folder: Path) -> tuple[Candidate, int]:
     """Continue; also say how many optimizer steps were done."""
     steps: list[int] = []
-    made = backend.finetune(
+    made = finetune_one(
+        backend,
         *parts,
         labels=LABELS,
         recipe=RECIPE,
@@ -306,7 +319,7 @@ def test_a_broken_checkpoint_falls_back_to_the_one_before(
     if damage == "truncate":
         os.truncate(last / "optimizer.pt", 100)
     elif damage == "remove":
-        (last / "adapter_model.safetensors").unlink()
+        (last / "r4s7" / "adapter_model.safetensors").unlink()
     elif damage == "unsealed":
         (last / "seal.json").unlink()
     else:
@@ -322,7 +335,8 @@ def test_checkpoints_of_other_inputs_are_not_continued(
 ) -> None:
     shutil.copytree(interrupted, tmp_path / "r")
     seen: list[tuple[str, int]] = []
-    torch_backend.finetune(
+    finetune_one(
+        torch_backend,
         *parts,
         labels=LABELS,
         recipe=RECIPE.model_copy(update={"learning_rate": 1e-3}),
@@ -339,7 +353,7 @@ def test_patience_stops_early_and_a_resumed_call_stops_at_the_same_place(
 ) -> None:
     recipe = RECIPE.model_copy(update={"learning_rate": 0.0, "epochs": 6, "patience": 2})
     arguments: dict = {"labels": LABELS, "recipe": recipe, "rank": 4, "seed": 7}
-    whole = torch_backend.finetune(*parts, out_dir=tmp_path / "a", **arguments)
+    whole = finetune_one(torch_backend, *parts, out_dir=tmp_path / "a", **arguments)
     assert len(whole.log) == 3  # nothing is learned at rate 0: the first epoch is best
     assert whole.best_epoch == 1
 
@@ -349,10 +363,14 @@ def test_patience_stops_early_and_a_resumed_call_stops_at_the_same_place(
     with monkeypatch.context() as patch:
         patch.setattr(training, "finish", crash)
         with pytest.raises(KeyboardInterrupt):
-            torch_backend.finetune(*parts, out_dir=tmp_path / "b", **arguments)
+            finetune_one(torch_backend, *parts, out_dir=tmp_path / "b", **arguments)
     steps: list[int] = []
-    again = torch_backend.finetune(
-        *parts, out_dir=tmp_path / "b", progress=lambda what, done, total: steps.append(done), **arguments
+    again = finetune_one(
+        torch_backend,
+        *parts,
+        out_dir=tmp_path / "b",
+        progress=lambda what, done, total: steps.append(done),
+        **arguments,
     )
     assert not steps
     assert again.adapter_sha256 == whole.adapter_sha256
@@ -365,39 +383,50 @@ def test_a_loss_that_is_not_finite_stops_and_says_where(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    from primum.backends.torch import finetune
+    from primum.backends.torch.trainer import FleetTrainer
 
     calls = 0
-    honest = finetune._Trainer.compute_loss
+    honest = FleetTrainer.losses_of
 
     def poisoned(self: Any, *args: Any, **kwargs: Any) -> Any:
         nonlocal calls
         calls += 1
         return honest(self, *args, **kwargs) * (float("nan") if calls == bad_step else 1.0)
 
-    monkeypatch.setattr(finetune._Trainer, "compute_loss", poisoned)
+    monkeypatch.setattr(FleetTrainer, "losses_of", poisoned)
     arguments: dict = {"labels": LABELS, "recipe": RECIPE, "rank": 4, "seed": 7}
     bad_step = 7
-    made = torch_backend.finetune(*parts, out_dir=tmp_path / "a", **arguments)
+    made = finetune_one(torch_backend, *parts, out_dir=tmp_path / "a", **arguments)
     assert [e.epoch for e in made.log] == [1]
     assert "step 7" in caplog.text
     calls, bad_step = 0, 2
     with pytest.raises(PrimumError, match="step 2"):
-        torch_backend.finetune(*parts, out_dir=tmp_path / "b", **arguments)
+        finetune_one(torch_backend, *parts, out_dir=tmp_path / "b", **arguments)
 
 
 def test_no_training_is_reported_to_anyone(
     torch_backend: Backend, parts: Parts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from huggingface_hub import constants
     from trl.trainer import base_trainer
 
     sent: list[object] = []
     monkeypatch.setattr(base_trainer, "send_telemetry", lambda *a, **k: sent.append(a))
     recipe = RECIPE.model_copy(update={"epochs": 1})
-    torch_backend.finetune(*parts, labels=LABELS, recipe=recipe, rank=2, seed=1, out_dir=tmp_path / "r")
+    finetune_one(torch_backend, *parts, labels=LABELS, recipe=recipe, rank=2, seed=1, out_dir=tmp_path / "r")
     assert not sent
-    assert constants.HF_HUB_DISABLE_TELEMETRY
+
+
+@pytest.mark.parametrize("backend", ["torch", "mlx"])
+def test_the_hubs_library_reports_nothing_whichever_backend_loads_it(backend: str) -> None:
+    script = (
+        f"import primum.backends.{backend}.model; from huggingface_hub import constants; "
+        "print(constants.HF_HUB_DISABLE_TELEMETRY)"
+    )
+    environment = {k: v for k, v in os.environ.items() if k != "HF_HUB_DISABLE_TELEMETRY"}
+    said = subprocess.run(
+        [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True
+    )
+    assert said.stdout.split()[-1] == "True"
 
 
 def test_training_leaves_the_process_as_it_was(torch_backend: Backend, parts: Parts, tmp_path: Path) -> None:
@@ -405,7 +434,7 @@ def test_training_leaves_the_process_as_it_was(torch_backend: Backend, parts: Pa
     expected = torch.rand(3)
     torch.manual_seed(5)
     recipe = RECIPE.model_copy(update={"epochs": 1})
-    torch_backend.finetune(*parts, labels=LABELS, recipe=recipe, rank=2, seed=1, out_dir=tmp_path / "r")
+    finetune_one(torch_backend, *parts, labels=LABELS, recipe=recipe, rank=2, seed=1, out_dir=tmp_path / "r")
     assert torch.equal(torch.rand(3), expected)
     assert not torch.are_deterministic_algorithms_enabled()
 
@@ -478,8 +507,8 @@ def test_wrong_target_modules_and_verbalizers_are_bad_input(
     for target in ("nowhere_proj", "lm_head"):
         recipe = RECIPE.model_copy(update={"target_modules": (target,)})
         with pytest.raises(BadInput, match="target_modules"):
-            torch_backend.finetune(
-                *parts, labels=LABELS, recipe=recipe, rank=2, seed=1, out_dir=tmp_path / "r"
+            finetune_one(
+                torch_backend, *parts, labels=LABELS, recipe=recipe, rank=2, seed=1, out_dir=tmp_path / "r"
             )
     with pytest.raises(BadInput, match="verbalizers"):
         torch_backend.score(["a"], ("yes", "yes"))

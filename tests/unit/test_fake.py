@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from one_run import finetune_one
 
 from primum.backends import open_backend
 from primum.backends.base import Backend, GenerationLimits, Recipe
@@ -39,8 +40,15 @@ def accuracy(backend: Backend, test: list[Example]) -> float:
 
 def test_an_adapter_learns_what_the_base_does_not_know(backend: Backend, tmp_path: Path) -> None:
     test = rows(200, 2)
-    made = backend.finetune(
-        rows(60, 0), rows(30, 1), labels=LABELS, recipe=Recipe(), rank=8, seed=0, out_dir=tmp_path / "r"
+    made = finetune_one(
+        backend,
+        rows(60, 0),
+        rows(30, 1),
+        labels=LABELS,
+        recipe=Recipe(),
+        rank=8,
+        seed=0,
+        out_dir=tmp_path / "r",
     )
     assert accuracy(backend, test) < 0.7
     assert accuracy(backend.with_adapter(tmp_path / "r"), test) == 1.0
@@ -49,7 +57,8 @@ def test_an_adapter_learns_what_the_base_does_not_know(backend: Backend, tmp_pat
 
 def test_ranks_and_seeds_give_different_adapters(backend: Backend, tmp_path: Path) -> None:
     made = {
-        backend.finetune(
+        finetune_one(
+            backend,
             rows(60, 0),
             rows(30, 1),
             labels=LABELS,

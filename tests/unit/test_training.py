@@ -10,7 +10,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from primum.backends.base import Recipe
-from primum.backends.training import best_epoch, epoch_order, is_over, judge, prune, seal, sealed
+from primum.backends.training import (
+    best_epoch,
+    epoch_order,
+    going,
+    is_over,
+    judge,
+    prune,
+    seal,
+    seal_sweep,
+    sealed,
+    sealed_sweep,
+)
 from primum.records import TrainingLog
 
 
@@ -83,6 +94,16 @@ def test_training_is_over_after_its_epochs_or_its_patience() -> None:
     assert is_over([entry(1, 0.1), entry(2, 0.2), entry(3, 0.3), entry(4, 0.4)], recipe)
 
 
+def test_of_a_sweep_those_go_on_that_have_the_latest_epoch_and_are_not_over() -> None:
+    recipe = Recipe(epochs=4, patience=2)
+    better = (entry(1, 0.7), entry(2, 0.8), entry(3, 0.9))
+    left_early = better[:2]
+    no_progress = (entry(1, 0.9), entry(2, 0.8), entry(3, 0.8))
+    assert going([better, left_early, no_progress], recipe) == (0,)
+    assert going([(), ()], recipe) == (0, 1)
+    assert going([(*better, entry(4, 0.9))], recipe) == ()
+
+
 def checkpoint(out: Path, step: int, log: list[TrainingLog]) -> Path:
     folder = out / "checkpoints" / f"checkpoint-{step}"
     folder.mkdir(parents=True)
@@ -112,3 +133,19 @@ def test_a_checkpoint_without_its_best_epoch_is_of_no_use(tmp_path: Path) -> Non
     assert [folder for folder, _ in sealed(tmp_path)] == [folders[0]]
     assert not folders[1].exists()
     assert not folders[2].exists()
+
+
+def test_a_sweep_keeps_the_best_epoch_of_every_candidate_with_the_files_below(tmp_path: Path) -> None:
+    first = [entry(1, 0.9), entry(2, 0.8), entry(3, 0.8), entry(4, 0.8), entry(5, 0.8)]
+    second = [entry(1, 0.5), entry(2, 0.9), entry(3, 0.8)]  # left after its third epoch
+    for epoch in range(1, 6):
+        folder = tmp_path / "checkpoints" / f"checkpoint-{epoch}"
+        (folder / "r8s1").mkdir(parents=True)
+        (folder / "r8s1" / "weights").write_text(str(epoch))
+        seal_sweep(folder, [tuple(first[:epoch]), tuple(second[:epoch])])
+        prune(tmp_path)
+    whole = sealed_sweep(tmp_path)
+    assert [folder.name[-1] for folder, _ in whole] == ["1", "2", "4", "5"]
+    assert whole[-1][1] == (tuple(first), tuple(second))
+    (whole[1][0] / "r8s1" / "weights").write_text("altered")
+    assert [folder.name[-1] for folder, _ in sealed_sweep(tmp_path)] == ["1"]

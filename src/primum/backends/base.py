@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 from pydantic import Field, field_validator
@@ -15,17 +15,34 @@ from primum.records import Candidate, Example, Frozen
 class Recipe(Frozen):
     """How an adapter is trained. Good values depend on the base: configs/models/*.yaml override them."""
 
+    variant: Literal["lora", "rslora", "dora"] = "lora"
+    """rslora scales by alpha / sqrt(rank) (Kalajdzievski 2023); dora also trains magnitudes (Liu et al. 2024)."""
     ranks: tuple[int, ...] = Field(default=(8, 16), min_length=1)
     """The sweep: one candidate per rank."""
     alpha_ratio: float = 2.0
     """LoRA alpha / rank."""
     dropout: float = 0.0
     target_modules: str | tuple[str, ...] = "all-linear"
+    """`all-linear` (never lm_head), or names of linear modules."""
+    layers: int | None = Field(default=None, ge=1)
+    """LoRA on the uppermost N layers only; those below are then computed once and not in every epoch."""
+    neftune_alpha: float | None = Field(default=None, gt=0)
+    """Noise on the embeddings while training (NEFTune, Jain et al. 2023)."""
     learning_rate: float = Field(default=2e-4, gt=0, allow_inf_nan=False)
     epochs: int = Field(default=4, ge=1)
     patience: int = 2
     """Epochs without a better validation macro-F1 (or, at the same one, a lower loss) before training stops."""
     batch_size: int = Field(default=16, ge=1)
+    """Records an optimizer step learns from, over all devices."""
+    micro_batch_size: int | None = Field(default=None, ge=1)
+    """Records in memory at once on a device; gradients are accumulated up to batch_size. By default all of them on a
+    GPU, up to 1,024 tokens on a CPU."""
+    packing: bool = False
+    """Several records in one row, none of which sees another: less padding where lengths differ much."""
+    gradient_checkpointing: Literal["auto"] | bool = "auto"
+    """Compute activations again in the backward pass to save memory; auto: from 500 M parameters on."""
+    optimizer: Literal["adamw", "paged_adamw_32bit", "paged_adamw_8bit"] = "adamw"
+    """The paged ones are bitsandbytes', for CUDA: their state moves to main memory when the GPU's is full."""
     warmup_ratio: float = 0.1
     weight_decay: float = 0.0
     max_grad_norm: float = 1.0
@@ -38,6 +55,14 @@ class Recipe(Frozen):
         if min(ranks) < 1 or len(set(ranks)) != len(ranks):
             raise ValueError("ranks must be at least 1, each once")
         return ranks
+
+
+class Run(Frozen):
+    """One candidate of a sweep, and the folder that it is left in."""
+
+    rank: int
+    seed: int
+    out_dir: str
 
 
 class GenerationLimits(Frozen):
@@ -74,6 +99,11 @@ class Backend(Protocol):
         """SHA-256 over the base's weights, config, tokenizer and chat template."""
         ...
 
+    @property
+    def numerics(self) -> str:
+        """Where and how exactly it computes, for example `cpu/float32`, `cuda/bfloat16+nf4`, `mlx/float32`."""
+        ...
+
     def measure(self, prompts: Sequence[str], labels: Sequence[str]) -> TextSizes:
         """Count tokens of the rendered chat prompts against the model's context."""
         ...
@@ -85,15 +115,14 @@ class Backend(Protocol):
         *,
         labels: Sequence[str],
         recipe: Recipe,
-        rank: int,
-        seed: int,
-        out_dir: Path,
+        runs: Sequence[Run],
         progress: Progress | None = None,
-    ) -> Candidate:
-        """Train one adapter and leave it, best epoch by validation macro-F1, as a PEFT folder in `out_dir`.
+    ) -> tuple[Candidate, ...]:
+        """Train one adapter per run and leave it, best epoch by validation macro-F1, as a PEFT folder there.
 
-        `labels` are the verbalizers. A checkpoint that an interrupted call left in `out_dir` is continued, and
-        the result is bit-identical to an undisturbed call. Raises BadInput when a prompt does not fit.
+        `labels` are the verbalizers. The candidates of a sweep may be trained together over one frozen base. A
+        checkpoint that an interrupted call left is continued, and the result is bit-identical to an undisturbed
+        call with the same runs. Raises BadInput when a prompt does not fit.
         """
         ...
 

@@ -11,6 +11,7 @@ import json
 import logging
 import re
 from pathlib import Path
+from typing import Literal
 
 import primum
 from primum.config import ModelConfig
@@ -25,6 +26,13 @@ _TOKENIZER = (
     "chat_template*",
 )
 _FILES = ("*.safetensors", "*.safetensors.index.json", "config.json", *_TOKENIZER)
+PLAIN_TEMPLATE = (
+    "{{ bos_token if bos_token }}{% for m in messages %}"
+    "{% if m['role'] == 'assistant' %}{{ 'Assistant:\n' + m['content'] + eos_token }}"
+    "{% else %}{{ 'User: ' + m['content'] + '\n\n' }}{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}{{ 'Assistant:\n' }}{% endif %}"
+)
+"""What `model.chat_template: plain` renders. The answer begins a line, so its tokens do not depend on a space."""
 
 
 def locate(model: ModelConfig, root: Path) -> tuple[Path, str]:
@@ -83,19 +91,27 @@ def is_whole(folder: Path) -> bool:
     return (folder / "config.json").is_file() and bool(there) and named <= there
 
 
-def hash_base(folder: Path, base_id: str) -> str:
+def hash_base(folder: Path, base_id: str, chat_template: Literal["own", "plain"] = "own") -> str:
     """SHA-256 (64 hex digits) over names and contents of weights, config, tokenizer and chat template.
 
-    Raises BadInput when weights or tokenizer are missing. Computed once per process while the files stay as
-    they are.
+    With the plain template (`model.chat_template`) it is another base: the same record is another prompt. Raises
+    BadInput when weights or tokenizer are missing. Computed once per process while the files stay as they are.
     """
-    files = sorted({p for pattern in _FILES for p in folder.glob(pattern) if p.is_file()})
+    files = files_of(folder)
     names = {p.name for p in files}
     if not is_whole(folder):
         raise BadInput(f"base model '{base_id}': config.json or *.safetensors are not all in {folder}")
     if not names & {"tokenizer.json", "tokenizer.model", "vocab.json"}:
         raise BadInput(f"base model '{base_id}': no tokenizer in {folder}; add tokenizer.json")
-    return _hash_files(tuple((str(p), p.stat().st_size, p.stat().st_mtime_ns) for p in files))
+    digest = _hash_files(tuple((str(p), p.stat().st_size, p.stat().st_mtime_ns) for p in files))
+    if chat_template == "own":
+        return digest
+    return hashlib.sha256(f"{digest}\0{PLAIN_TEMPLATE}".encode()).hexdigest()
+
+
+def files_of(folder: Path) -> list[Path]:
+    """The files that a base is known by: weights, config, tokenizer and chat template."""
+    return sorted({p for pattern in _FILES for p in folder.glob(pattern) if p.is_file()})
 
 
 @functools.cache

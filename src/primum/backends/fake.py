@@ -18,7 +18,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from primum.backends import training
-from primum.backends.base import GenerationLimits, Progress, Recipe, TextSizes
+from primum.backends.base import GenerationLimits, Progress, Recipe, Run, TextSizes
 from primum.errors import BadInput
 from primum.records import Candidate, Example, TrainingLog
 
@@ -43,6 +43,11 @@ class FakeBackend:
     def base_hash(self) -> str:
         """SHA-256 of the name: there is nothing else to the base."""
         return hashlib.sha256(self.base_id.encode()).hexdigest()
+
+    @property
+    def numerics(self) -> str:
+        """`fake/float64`."""
+        return "fake/float64"
 
     def measure(self, prompts: Sequence[str], labels: Sequence[str]) -> TextSizes:
         """Count words against a context of 4,096."""
@@ -94,18 +99,19 @@ class FakeBackend:
         *,
         labels: Sequence[str],
         recipe: Recipe,
-        rank: int,
-        seed: int,
-        out_dir: Path,
+        runs: Sequence[Run],
         progress: Progress | None = None,
-    ) -> Candidate:
+    ) -> tuple[Candidate, ...]:
         """Fit the linear model by gradient descent; the rank decides how many hash buckets it has."""
-        inputs = training.training_inputs(examples, validation, labels, recipe, rank, seed, self.base_hash)
+        made = [training.training_inputs(examples, validation, labels, recipe, run, self) for run in runs]
         sizes = self.measure([e.prompt for e in (*examples, *validation)], labels)
         if sizes.too_long:
             raise BadInput(f"{sizes.too_long} prompt(s) do not fit the context of {sizes.context} words")
-        candidate = training.begin(out_dir, inputs.content_hash())
-        return candidate or self._train(inputs, out_dir, progress)
+        folders = [Path(run.out_dir) for run in runs]
+        return tuple(
+            training.begin(folder, inputs.content_hash()) or self._train(inputs, folder, progress)
+            for inputs, folder in zip(made, folders, strict=True)
+        )
 
     def _train(self, inputs: training.TrainingInputs, out_dir: Path, progress: Progress | None) -> Candidate:
         x, gold = _design(inputs.examples, inputs.labels, 64 * inputs.rank)

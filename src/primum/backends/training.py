@@ -13,13 +13,13 @@ import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import numpy as np
 from pydantic import ValidationError
 from safetensors import safe_open
 
-from primum.backends.base import Recipe
+from primum.backends.base import Recipe, Run
 from primum.errors import BadInput
 from primum.records import Candidate, Example, Frozen, TrainingLog
 
@@ -27,9 +27,25 @@ ADAPTER_CONFIG = "adapter_config.json"
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
 CHECKPOINTS = "checkpoints"
 T = TypeVar("T", bound=Frozen)
+Log = tuple[TrainingLog, ...]
+"""The finished epochs of one candidate."""
 _CANDIDATE = "candidate.json"
 _INPUTS = "inputs.json"
 _SEAL = "seal.json"
+
+
+class Base(Protocol):
+    """What a training must know of its base."""
+
+    @property
+    def base_hash(self) -> str:
+        """See `primum.backends.base.Backend`."""
+        ...
+
+    @property
+    def numerics(self) -> str:
+        """See `primum.backends.base.Backend`."""
+        ...
 
 
 class TrainingInputs(Frozen):
@@ -42,6 +58,10 @@ class TrainingInputs(Frozen):
     rank: int
     seed: int
     base_hash: str
+    numerics: str
+    """`Backend.numerics`: a training is continued with the arithmetic that it began with."""
+    together: tuple[tuple[int, int], ...] = ()
+    """(rank, seed) of all candidates trained in one batch with this one: rounding depends on them. Empty: alone."""
 
 
 class _Finished(Frozen):
@@ -51,7 +71,7 @@ class _Finished(Frozen):
 
 class _Seal(Frozen):
     files: dict[str, str]
-    log: tuple[TrainingLog, ...]
+    logs: tuple[Log, ...]
 
 
 def training_inputs(  # noqa: PLR0913 - what decides an adapter
@@ -59,9 +79,9 @@ def training_inputs(  # noqa: PLR0913 - what decides an adapter
     validation: Sequence[Example],
     labels: Sequence[str],
     recipe: Recipe,
-    rank: int,
-    seed: int,
-    base_hash: str,
+    run: Run,
+    base: Base,
+    together: Sequence[Run] = (),
 ) -> TrainingInputs:
     """Check and bundle the inputs. The recipe's other ranks are left out: they do not touch this adapter.
 
@@ -77,10 +97,12 @@ def training_inputs(  # noqa: PLR0913 - what decides an adapter
         examples=tuple(examples),
         validation=tuple(validation),
         labels=tuple(labels),
-        recipe=recipe.model_copy(update={"ranks": (rank,)}),
-        rank=rank,
-        seed=seed,
-        base_hash=base_hash,
+        recipe=recipe.model_copy(update={"ranks": (run.rank,)}),
+        rank=run.rank,
+        seed=run.seed,
+        base_hash=base.base_hash,
+        numerics=base.numerics,
+        together=tuple((r.rank, r.seed) for r in together),
     )
 
 
@@ -166,6 +188,15 @@ def is_over(log: Sequence[TrainingLog], recipe: Recipe) -> bool:
     return len(log) - best_epoch(log).epoch >= recipe.patience
 
 
+def going(logs: Sequence[Log], recipe: Recipe) -> tuple[int, ...]:
+    """Which of the candidates trained together go on: those with the latest epoch that are not over.
+
+    One that lacks the latest epoch left the others early: it was over, or its loss was not finite.
+    """
+    latest = max(map(len, logs))
+    return tuple(i for i, log in enumerate(logs) if len(log) == latest and not is_over(log, recipe))
+
+
 def begin(out_dir: Path, inputs: str) -> Candidate | None:
     """Return the candidate that a finished training on the same inputs left in `out_dir`.
 
@@ -188,42 +219,56 @@ def begin(out_dir: Path, inputs: str) -> Candidate | None:
 
 
 def seal(checkpoint: Path, log: Sequence[TrainingLog]) -> None:
-    """Mark a checkpoint as whole: hashes of its files and the log so far, written last."""
-    files = {p.name: sha256(p) for p in sorted(checkpoint.iterdir()) if p.is_file() and p.name != _SEAL}
-    write_atomically(checkpoint / _SEAL, _Seal(files=files, log=tuple(log)).model_dump_json())
+    """Mark the checkpoint of one candidate as whole. See `seal_sweep`."""
+    seal_sweep(checkpoint, [tuple(log)])
 
 
-def sealed(out_dir: Path) -> list[tuple[Path, tuple[TrainingLog, ...]]]:
-    """List the whole checkpoints of `out_dir`, oldest first, each with its log; broken ones are removed.
+def sealed(out_dir: Path) -> list[tuple[Path, Log]]:
+    """List the whole checkpoints of one candidate, oldest first, each with its log. See `sealed_sweep`."""
+    return [(folder, logs[0]) for folder, logs in sealed_sweep(out_dir)]
 
-    A checkpoint whose best epoch is no longer on disk is of no use and goes as well, so the training
-    continues from the last one that can still end as an undisturbed training would.
+
+def seal_sweep(checkpoint: Path, logs: Sequence[Log]) -> None:
+    """Mark a checkpoint as whole: hashes of its files and the candidates' logs so far, written last."""
+    files = sorted(p for p in checkpoint.rglob("*") if p.is_file() and p.name != _SEAL)
+    hashes = {p.relative_to(checkpoint).as_posix(): sha256(p) for p in files}
+    write_atomically(checkpoint / _SEAL, _Seal(files=hashes, logs=tuple(logs)).model_dump_json())
+
+
+def sealed_sweep(out_dir: Path) -> list[tuple[Path, tuple[Log, ...]]]:
+    """List the whole checkpoints of `out_dir`, oldest first, each with its logs; broken ones are removed.
+
+    A checkpoint for which a candidate's best epoch is no longer on disk is of no use and goes as well, so the
+    training continues from the last one that can still end as an undisturbed training would.
     """
     folders = [p for p in (out_dir / CHECKPOINTS).glob("checkpoint-*") if p.is_dir()]
-    whole: list[tuple[Path, tuple[TrainingLog, ...]]] = []
+    whole: list[tuple[Path, tuple[Log, ...]]] = []
     for folder in sorted(folders, key=lambda p: int(p.name.rpartition("-")[2])):
         mark = _read(folder / _SEAL, _Seal)
         if mark and all((folder / n).is_file() and sha256(folder / n) == h for n, h in mark.files.items()):
-            whole.append((folder, mark.log))
+            whole.append((folder, mark.logs))
         else:
             shutil.rmtree(folder)
-    while whole and not _holds_best(whole):
+    while whole and not _best_epochs(whole[-1][1]) <= {_epoch(logs) for _, logs in whole}:
         shutil.rmtree(whole.pop()[0])
     return whole
 
 
-def _holds_best(whole: Sequence[tuple[Path, tuple[TrainingLog, ...]]]) -> bool:
-    log = whole[-1][1]
-    return best_epoch(log).epoch in {entries[-1].epoch for _, entries in whole}
+def _epoch(logs: Sequence[Log]) -> int:
+    return max(map(len, logs))
+
+
+def _best_epochs(logs: Sequence[Log]) -> set[int]:
+    return {best_epoch(log).epoch for log in logs}
 
 
 def prune(out_dir: Path) -> None:
-    """Keep the best epoch's checkpoint and the last two; the others are never read again."""
-    whole = sealed(out_dir)
+    """Keep the checkpoints of the best epochs and the last two; the others are never read again."""
+    whole = sealed_sweep(out_dir)
     if whole:
-        best = best_epoch(whole[-1][1]).epoch
-        for folder, log in whole[:-2]:
-            if log[-1].epoch != best:
+        best = _best_epochs(whole[-1][1])
+        for folder, logs in whole[:-2]:
+            if _epoch(logs) not in best:
                 shutil.rmtree(folder)
 
 

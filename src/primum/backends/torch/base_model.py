@@ -15,9 +15,13 @@ import transformers
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from primum.backends.base_files import hash_base, locate
-from primum.backends.torch.chat import Chat
-from primum.config import ModelConfig
+from primum.backends.chat import Chat
+from primum.backends.fitting import context_of
+from primum.backends.torch.memory import out_of_memory_in_one_line
+from primum.backends.torch.placement import Placement, place
+from primum.config import ModelConfig, StackConfig
 from primum.errors import BadInput
+from primum.failures import is_out_of_memory
 
 # peft still asks transformers by the old name; users can do nothing about it.
 warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated", category=FutureWarning)
@@ -33,6 +37,8 @@ class Base:
     chat: Chat
     context: int
     """Tokens."""
+    numerics: str
+    """See `primum.backends.base.Backend`."""
 
     @property
     def device(self) -> torch.device:
@@ -43,18 +49,21 @@ class Base:
     def shared_copy(self) -> Any:
         """Return a module tree of its own over the same weight tensors (no weight is loaded or copied)."""
         tensors = itertools.chain(self.model.parameters(), self.model.buffers())
-        return copy.deepcopy(self.model, {id(t): t for t in tensors})
+        shared = [*tensors, *(p.quant_state for p in self.model.parameters() if hasattr(p, "quant_state"))]
+        return copy.deepcopy(self.model, {id(value): value for value in shared})
 
 
-def open_base(model: ModelConfig, root: Path) -> Base:
+def open_base(model: ModelConfig, stack: StackConfig, root: Path) -> Base:
     """Load the base of `model`. Raises BadInput in one line for anything that cannot be used."""
     transformers.utils.logging.disable_progress_bar()
+    placement = place(model, stack)
     folder, base_id = locate(model, root)
-    digest = hash_base(folder, base_id)
-    chat = Chat(_load_tokenizer(folder, base_id), base_id)
-    loaded = _load_weights(folder, base_id, model.dtype)
-    context = _context(loaded.config.get_text_config(), model, base_id)
-    return Base(base_id, digest, loaded, chat, context)
+    digest = hash_base(folder, base_id, model.chat_template)
+    chat = Chat(_load_tokenizer(folder, base_id), base_id, model.chat_template)
+    with out_of_memory_in_one_line(f"loading base model '{base_id}'"):
+        loaded = _load_weights(folder, base_id, placement)
+    own = getattr(loaded.config.get_text_config(), "max_position_embeddings", None)
+    return Base(base_id, digest, loaded, chat, context_of(own, model, base_id), placement.numerics)
 
 
 def _load_tokenizer(folder: Path, base_id: str) -> Any:
@@ -66,18 +75,28 @@ def _load_tokenizer(folder: Path, base_id: str) -> Any:
         ) from None
 
 
-def _load_weights(folder: Path, base_id: str, dtype: str) -> Any:
-    if torch.cuda.is_available():  # read when cuBLAS starts: without it no deterministic training
+def _load_weights(folder: Path, base_id: str, placement: Placement) -> Any:
+    if placement.device.type == "cuda":  # read when cuBLAS starts: without it no deterministic training
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.cuda.set_device(placement.device)
     try:
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             folder,
-            dtype=getattr(torch, dtype),
+            dtype=placement.dtype,
+            device_map={"": str(placement.device)},
+            attn_implementation=placement.attention,
+            quantization_config=placement.quantisation(),
             use_safetensors=True,
             local_files_only=True,
             output_loading_info=True,
         )
     except Exception as error:  # a truncated file raises one of a dozen types
+        if is_out_of_memory(error):
+            raise
+        if placement.attention and "does not support" in str(error):
+            raise BadInput(
+                f"model.attention: '{base_id}' does not support {placement.attention}; set sdpa or eager"
+            ) from None
         raise BadInput(
             f"base model '{base_id}': its weights cannot be read ({type(error).__name__}); "
             "put the files in place again"
@@ -89,14 +108,4 @@ def _load_weights(folder: Path, base_id: str, dtype: str) -> Any:
             f"base model '{base_id}': {lacking} weight(s) are missing or not of the shape of config.json"
         )
     model.requires_grad_(False)
-    model.eval()
-    return model.to("cuda" if torch.cuda.is_available() else "cpu")
-
-
-def _context(config: Any, model: ModelConfig, base_id: str) -> int:
-    own = getattr(config, "max_position_embeddings", None) or model.max_length
-    if own is None:
-        raise BadInput(f"model.max_length: '{base_id}' does not say its context; set it")
-    if model.max_length is not None and model.max_length > own:
-        raise BadInput(f"model.max_length: {model.max_length} tokens are more than the {own} of '{base_id}'")
-    return int(model.max_length or own)
+    return model.eval()

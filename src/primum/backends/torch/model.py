@@ -8,12 +8,15 @@ from typing import Any
 
 import numpy as np
 import torch
-from peft import PeftModel
 
-from primum.backends.base import GenerationLimits, Progress, Recipe, TextSizes
+from primum.backends.base import GenerationLimits, Progress, Recipe, Run, TextSizes
+from primum.backends.fitting import answers_of, require_fit, text_sizes
+from primum.backends.torch.adapter import load_adapter
 from primum.backends.torch.base_model import Base, open_base
-from primum.backends.torch.scoring import build_tree, generate_texts, score_tokens
-from primum.backends.training import ADAPTER_CONFIG, ADAPTER_WEIGHTS, training_inputs
+from primum.backends.torch.memory import out_of_memory_in_one_line
+from primum.backends.torch.scoring import generate_texts, score_tokens
+from primum.backends.training import training_inputs
+from primum.backends.tree import build_tree
 from primum.config import ModelConfig, StackConfig
 from primum.errors import BadInput
 from primum.records import Candidate, Example
@@ -23,8 +26,8 @@ def open_torch(model: ModelConfig, stack: StackConfig, root: Path) -> TorchBacke
     """Load the base of `model`; a folder is relative to `root`. Raises BadInput when it cannot be used."""
     if stack.threads is not None:
         torch.set_num_threads(stack.threads)
-    base = open_base(model, root)
-    return TorchBackend(base, base.model)
+    base = open_base(model, stack, root)
+    return TorchBackend(base, base.model, stack.trackers)
 
 
 class TorchBackend:
@@ -34,9 +37,10 @@ class TorchBackend:
     neither an adapter nor a training is ever seen by another backend.
     """
 
-    def __init__(self, base: Base, model: Any) -> None:
+    def __init__(self, base: Base, model: Any, trackers: Sequence[str] = ()) -> None:
         self._base = base
         self._model = model
+        self._trackers = tuple(trackers)
 
     @property
     def base_id(self) -> str:
@@ -48,25 +52,19 @@ class TorchBackend:
         """SHA-256 over the base's weights, config, tokenizer and chat template."""
         return self._base.hash
 
+    @property
+    def numerics(self) -> str:
+        """Device, dtype and quantisation of the base, for example `cpu/float32`, `cuda/bfloat16+nf4`."""
+        return self._base.numerics
+
     def measure(self, prompts: Sequence[str], labels: Sequence[str]) -> TextSizes:
         """Count tokens of the rendered chat prompts against the context."""
         return self._sizes(self._base.chat.prompts(prompts), labels)
 
     def with_adapter(self, adapter_dir: Path | None) -> TorchBackend:
         """Return the base with that adapter. Raises BadInput when the folder holds none for this base."""
-        if adapter_dir is None:
-            return TorchBackend(self._base, self._base.model)
-        if not (adapter_dir / ADAPTER_CONFIG).is_file() or not (adapter_dir / ADAPTER_WEIGHTS).is_file():
-            raise BadInput(
-                f"{adapter_dir}: no {ADAPTER_CONFIG} and {ADAPTER_WEIGHTS}; give an adapter's folder"
-            )
-        try:
-            model = PeftModel.from_pretrained(self._base.shared_copy(), str(adapter_dir))
-        except Exception as error:  # peft, safetensors and torch each raise their own
-            raise BadInput(
-                f"{adapter_dir}: this adapter does not load on '{self.base_id}' ({type(error).__name__})"
-            ) from None
-        return TorchBackend(self._base, model.eval())
+        model = self._base.model if adapter_dir is None else load_adapter(self._base, adapter_dir)
+        return TorchBackend(self._base, model, self._trackers)
 
     def score(
         self, prompts: Sequence[str], labels: Sequence[str], progress: Progress | None = None
@@ -76,10 +74,10 @@ class TorchBackend:
         room = self._sizes(tokens, labels).context
         fits = [i for i, row in enumerate(tokens) if len(row) <= room]
         result = np.full((len(prompts), len(labels)), np.nan)
-        tree = build_tree(self._answers(labels), self._base.chat.end_of_turn)
-        result[fits] = score_tokens(
-            self._model, [tokens[i] for i in fits], tree, self._base.chat.pad, progress
-        )
+        chat = self._base.chat
+        tree = build_tree(answers_of(chat, labels), chat.end_of_turn)
+        with out_of_memory_in_one_line("scoring"):
+            result[fits] = score_tokens(self._model, [tokens[i] for i in fits], tree, chat.pad, progress)
         return result
 
     def generate(
@@ -92,7 +90,8 @@ class TorchBackend:
             raise BadInput(
                 f"a prompt of {longest} tokens leaves no room for an answer in {self._base.context} tokens"
             )
-        return generate_texts(self._model, self._base.chat, tokens, limits, progress)
+        with out_of_memory_in_one_line("generation"):
+            return generate_texts(self._model, self._base.chat, tokens, limits, progress)
 
     def finetune(  # noqa: PLR0913 - the contract of the design
         self,
@@ -101,35 +100,23 @@ class TorchBackend:
         *,
         labels: Sequence[str],
         recipe: Recipe,
-        rank: int,
-        seed: int,
-        out_dir: Path,
+        runs: Sequence[Run],
         progress: Progress | None = None,
-    ) -> Candidate:
-        """Train one adapter on the bare base. See `primum.backends.base.Backend.finetune`."""
-        from primum.backends.torch.finetune import finetune  # trl takes seconds to import
+    ) -> tuple[Candidate, ...]:
+        """Train the adapters on the bare base. See `primum.backends.base.Backend.finetune`."""
+        from primum.backends.torch.finetune import finetune, sweeps  # trl takes seconds to import
 
-        inputs = training_inputs(examples, validation, labels, recipe, rank, seed, self.base_hash)
-        sizes = self.measure([e.prompt for e in (*examples, *validation)], labels)
-        if sizes.too_long:
-            raise BadInput(
-                f"{sizes.too_long} prompt(s) do not fit the context of '{self.base_id}': "
-                f"the longest has {sizes.longest} tokens of {sizes.context}; "
-                "shorten them or set prompt.truncate"
-            )
-        return finetune(self._base, inputs, out_dir, progress)
-
-    def _answers(self, labels: Sequence[str]) -> list[list[int]]:
-        answers = [self._base.chat.answer(label) for label in labels]
-        if len({tuple(a) for a in answers}) < len(answers) or not all(answers):
-            raise BadInput(
-                "prompt.verbalizers: the base's tokenizer cannot tell them apart; choose other words"
-            )
-        return answers
+        require_fit(self.measure([e.prompt for e in (*examples, *validation)], labels), self.base_id)
+        made: list[Candidate] = []
+        for together in sweeps(self._base, runs):
+            others = together if len(together) > 1 else ()
+            members = [
+                training_inputs(examples, validation, labels, recipe, run, self, others) for run in together
+            ]
+            folders = [Path(run.out_dir) for run in together]
+            with out_of_memory_in_one_line("training"):
+                made += finetune(self._base, members, folders, progress, self._trackers)
+        return tuple(made)
 
     def _sizes(self, tokens: Sequence[Sequence[int]], labels: Sequence[str]) -> TextSizes:
-        room = self._base.context - max(map(len, self._answers(labels))) - 1  # 1: the end of the turn
-        lengths = [len(row) for row in tokens]
-        return TextSizes(
-            longest=max(lengths, default=0), context=room, too_long=sum(n > room for n in lengths)
-        )
+        return text_sizes(tokens, answers_of(self._base.chat, labels), self._base.context)

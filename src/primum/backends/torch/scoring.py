@@ -1,62 +1,32 @@
 """Score verbalizers and generate text with a causal language model.
 
-All K verbalizers of a prompt are scored in one forward pass: their tokens are appended to the prompt as a
-tree (tree attention, as in SpecInfer, Miao et al. 2024, arXiv:2305.09781), where a token sees the prompt
-and its own ancestors only and takes the position that it would have alone. Prompts are padded on the left,
-so the tree and the prompt's last token stand in the same columns of every row.
+Every prompt goes through the base once, padded on the right, where causal attention never looks: no mask is
+needed, which is the faster kernel. Verbalizers of one token need no more. The inner tokens of longer ones follow
+as a tree (tree attention, as in SpecInfer, Miao et al. 2024, arXiv:2305.09781) that reads the prompt's keys and
+values: a token sees the prompt and its own ancestors only and takes the position that it would have alone.
+What was measured and what was dropped: docs/decisions/0013-scoring.md.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import torch
 
 from primum.backends.base import GenerationLimits, Progress
-from primum.backends.torch.chat import Chat
+from primum.backends.chat import Chat
+from primum.backends.torch.columns import Columns, inner, one_column
+from primum.backends.torch.memory import release
+from primum.backends.tree import Tree, build_tree
 from primum.errors import BadInput
+from primum.failures import is_out_of_memory
 
-_TOKENS_PER_BATCH = {"cpu": 2048, "cuda": 16384}
-
-
-@dataclass(frozen=True)
-class Tree:
-    """The verbalizers' tokens, common beginnings only once.
-
-    Column 0 is the prompt's last token, column i + 1 is node i. `steps[k]` lists, for verbalizer k, the
-    (column, token) pairs whose log-probabilities add up to its own.
-    """
-
-    tokens: tuple[int, ...]
-    depth: tuple[int, ...]
-    sees: np.ndarray
-    """(T, T) bool: node i attends to node j."""
-    steps: tuple[tuple[tuple[int, int], ...], ...]
-
-
-def build_tree(answers: Sequence[Sequence[int]], end_of_turn: int) -> Tree:
-    """Build the tree of the answers' tokens.
-
-    Where one answer begins another ("no", "no change"), the events "the answer begins with ..." are nested
-    and the short one could never lose, so every answer then ends in `end_of_turn`, which makes them
-    disjoint. Otherwise they are disjoint already, and no end is asked for: a full stop after the label
-    costs nothing.
-    """
-    sequences = [tuple(a) for a in answers]
-    if any(a != b and b[: len(a)] == a for a in sequences for b in sequences):
-        sequences = [(*s, end_of_turn) for s in sequences]
-    prefixes = sorted({s[:i] for s in sequences for i in range(1, len(s))}, key=lambda p: (len(p), p))
-    column = {(): 0, **{p: i + 1 for i, p in enumerate(prefixes)}}
-    sees = np.array([[a[: len(b)] == b for b in prefixes] for a in prefixes], dtype=bool)
-    return Tree(
-        tokens=tuple(p[-1] for p in prefixes),
-        depth=tuple(len(p) for p in prefixes),
-        sees=sees.reshape(len(prefixes), len(prefixes)),
-        steps=tuple(tuple((column[s[:i]], s[i]) for i in range(len(s))) for s in sequences),
-    )
+__all__ = ["Tree", "build_tree", "generate_texts", "score_tokens"]
+_TOKENS_PER_BATCH = {"cpu": 768, "cuda": 4096}
+"""Enough for the matrix products; more would only fill up more spare rows."""
 
 
 def score_tokens(
@@ -65,26 +35,55 @@ def score_tokens(
     """Normalised log-probabilities (n, K), float64; non-finite where the model's are.
 
     A batch has the shape that its length bucket fixes (spare rows are filled up), so the kernels do the same
-    work in the same order for a row whatever stands beside it, and its bits do not depend on it.
+    work in the same order for a row whatever stands beside it, and its bits do not depend on it. Where a
+    bucket's batches do not fit into memory, the whole bucket is scored in halved ones.
     """
     _check_tree(model.config.get_text_config(), tree, max(map(len, prompts), default=0))
     result = np.full((len(prompts), len(tree.steps)), np.nan)
-    done = 0
-    for width, rows in _batches([len(p) for p in prompts], model.device.type):
-        full = [*rows, *([rows[0]] * (_rows(width, model.device.type) - len(rows)))]
-        logits = _forward(model, [prompts[i] for i in full], width, tree, pad)
-        result[rows] = _labels(logits, tree)[: len(rows)]
-        done += len(rows)
-        if progress:
-            progress("scoring", done, len(prompts))
+    device, done = model.device.type, 0
+    with one_column(model) as columns:
+        for width, indices in _buckets([len(p) for p in prompts]).items():
+
+            def score(rows: list[int], width: int = width) -> np.ndarray:
+                return _labels(_forward(model, columns, [prompts[i] for i in rows], width, tree, pad), tree)
+
+            for rows, scores in _in_batches(score, indices, _rows(width, device)):
+                result[rows] = scores
+                done += len(rows)
+                if progress:
+                    progress("scoring", done, len(prompts))
     return result
+
+
+def _in_batches(
+    score: Callable[[list[int]], np.ndarray], indices: list[int], size: int
+) -> Iterator[tuple[list[int], np.ndarray]]:
+    """Score the rows of one bucket in batches of one size: the largest of size, size / 2, ... that fits."""
+    while True:
+        batches = [indices[i : i + size] for i in range(0, len(indices), size)]
+        try:
+            # All have one shape: where the first fits, so do the others.
+            first = score(_filled(batches[0], size))
+            break
+        except Exception as error:
+            if size == 1 or not is_out_of_memory(error):
+                raise
+        size //= 2
+        release()
+    yield batches[0], first[: len(batches[0])]
+    for rows in batches[1:]:
+        yield rows, score(_filled(rows, size))[: len(rows)]
+
+
+def _filled(rows: list[int], size: int) -> list[int]:
+    return [*rows, *([rows[0]] * (size - len(rows)))]
 
 
 def _check_tree(config: Any, tree: Tree, longest: int) -> None:
     """Refuse a tree where the base's layers would not keep to its mask: recurrent ones, sliding windows."""
     recurrent = set(getattr(config, "layer_types", None) or ()) - {"full_attention", "sliding_attention"}
     window = getattr(config, "sliding_window", None)
-    if tree.tokens and (recurrent or (window and longest + max(tree.depth) > window)):
+    if tree.tokens and (recurrent or (window and _width(longest) + len(tree.tokens) >= window)):
         raise BadInput(
             "prompt.verbalizers: this base cannot score answers of several tokens on prompts of this length; "
             "choose words that its tokenizer keeps whole and that begin differently"
@@ -99,56 +98,70 @@ def _labels(logits: torch.Tensor, tree: Tree) -> np.ndarray:
 
 
 def _width(length: int) -> int:
-    """Bucket of a prompt: one spare column at least, in steps of a sixteenth of its size (16 at least)."""
-    step = max(16, 1 << max(0, length.bit_length() - 5))
-    return -(-(length + 1) // step) * step
+    """Bucket of a prompt: steps of an eighth of the power of two below its length, at least 16 tokens."""
+    step = max(16, 1 << max(0, length.bit_length() - 4))
+    return -(-length // step) * step
 
 
 def _rows(width: int, device: str) -> int:
-    return max(1, _TOKENS_PER_BATCH.get(device, 2048) // width)
+    return max(1, _TOKENS_PER_BATCH.get(device, 768) // width)
 
 
-def _batches(lengths: Sequence[int], device: str) -> list[tuple[int, list[int]]]:
+def _buckets(lengths: Sequence[int]) -> dict[int, list[int]]:
+    """Padded width -> indices, shortest first."""
     buckets: dict[int, list[int]] = {}
     for index in sorted(range(len(lengths)), key=lambda i: lengths[i]):
         buckets.setdefault(_width(lengths[index]), []).append(index)
-    return [
-        (width, rows[i : i + _rows(width, device)])
-        for width, rows in buckets.items()
-        for i in range(0, len(rows), _rows(width, device))
-    ]
+    return buckets
 
 
 @torch.inference_mode()
-def _forward(model: Any, prompts: list[Sequence[int]], width: int, tree: Tree, pad: int) -> torch.Tensor:
+def _forward(  # noqa: PLR0913
+    model: Any, columns: Columns, prompts: list[Sequence[int]], width: int, tree: Tree, pad: int
+) -> torch.Tensor:
     """Logits (rows, 1 + T, vocabulary) at the prompt's last token and at the tree's nodes."""
-    gaps = torch.tensor([width - len(p) for p in prompts])
-    nodes = len(tree.tokens)
-    ids = torch.tensor([[pad] * (width - len(p)) + [*p, *tree.tokens] for p in prompts])
-    places = torch.arange(width) - gaps[:, None]
-    last = places[:, -1:]
-    positions = torch.cat([places.clamp(min=0), last + torch.tensor([tree.depth], dtype=torch.long)], dim=1)
-    # Without a tree the plain padding mask works for every architecture, sliding windows included.
-    mask = _tree_mask(gaps, width, tree, model.dtype) if nodes else (places >= 0).long()
-    output = model(
-        input_ids=ids.to(model.device),
-        attention_mask=mask.to(model.device),
-        position_ids=positions.to(model.device),
-        logits_to_keep=nodes + 1,
-        use_cache=False,
-    )
-    return output.logits
+    lengths = torch.tensor([len(p) for p in prompts], device=model.device)
+    ids = torch.tensor([[*p, *[pad] * (width - len(p))] for p in prompts], device=model.device)
+    columns.wanted = lengths - 1
+    first = model(input_ids=ids, use_cache=bool(tree.tokens))
+    if not tree.tokens:
+        return first.logits
+    columns.wanted = None
+    with _masked_attention(model):
+        nodes = model(
+            input_ids=torch.tensor([tree.tokens] * len(prompts), device=model.device),
+            attention_mask=_tree_mask(lengths, width, tree, model.dtype),
+            position_ids=lengths[:, None] - 1 + torch.tensor(tree.depth, device=model.device),
+            past_key_values=first.past_key_values,
+            use_cache=True,
+        )
+    return torch.cat([first.logits, nodes.logits], dim=1)
 
 
-def _tree_mask(gaps: torch.Tensor, width: int, tree: Tree, dtype: torch.dtype) -> torch.Tensor:
-    """Additive mask (rows, 1, L, L): causal over the prompt, tree-shaped over the nodes, padding unseen."""
-    size = width + len(tree.tokens)
-    sees = torch.ones(size, size, dtype=torch.bool).tril()
-    sees[width:, width:] = torch.from_numpy(tree.sees)
-    columns = torch.arange(size)
-    seen = sees & (columns >= gaps[:, None, None])
-    seen |= torch.eye(size, dtype=torch.bool)  # a padding row must see something, or its softmax is NaN
-    return torch.zeros(seen.shape, dtype=dtype).masked_fill(~seen, torch.finfo(dtype).min)[:, None]
+def _tree_mask(lengths: torch.Tensor, width: int, tree: Tree, dtype: torch.dtype) -> torch.Tensor:
+    """Additive mask (rows, 1, T, width + T): a node sees the prompt, not its padding, and its ancestors."""
+    prompt = torch.arange(width, device=lengths.device) < lengths[:, None]
+    nodes = torch.from_numpy(tree.sees).to(lengths.device)
+    rows, count = len(lengths), len(tree.tokens)
+    seen = torch.cat([prompt[:, None].expand(rows, count, width), nodes.expand(rows, count, count)], dim=-1)
+    return torch.zeros(seen.shape, dtype=dtype, device=seen.device).masked_fill(
+        ~seen, torch.finfo(dtype).min
+    )[:, None]
+
+
+@contextmanager
+def _masked_attention(model: Any) -> Iterator[None]:
+    """Flash attention knows no tree: its few tokens go through sdpa."""
+    whole = inner(model)
+    own = whole.config._attn_implementation
+    flash = own.startswith("flash")
+    if flash:
+        whole.set_attn_implementation("sdpa")
+    try:
+        yield
+    finally:
+        if flash:
+            whole.set_attn_implementation(own)
 
 
 @torch.inference_mode()
@@ -162,7 +175,7 @@ def generate_texts(
     """Greedy completions, cut before the first stop string."""
     texts = [""] * len(prompts)
     done = 0
-    for _, rows in _batches([len(p) for p in prompts], model.device.type):
+    for rows in _generated_together([len(p) for p in prompts], model.device.type):
         width = max(len(prompts[i]) for i in rows)
         ids = torch.tensor([[chat.pad] * (width - len(prompts[i])) + list(prompts[i]) for i in rows])
         mask = torch.tensor([[0] * (width - len(prompts[i])) + [1] * len(prompts[i]) for i in rows])
@@ -184,6 +197,12 @@ def generate_texts(
         if progress:
             progress("generating", done, len(prompts))
     return texts
+
+
+def _generated_together(lengths: Sequence[int], device: str) -> Iterator[list[int]]:
+    for width, indices in _buckets(lengths).items():
+        size = _rows(width, device)
+        yield from (indices[i : i + size] for i in range(0, len(indices), size))
 
 
 def _ends(model: Any, chat: Chat) -> list[int]:

@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
+from primum.backends.base_files import PLAIN_TEMPLATE
 from primum.errors import BadInput
 
 _PROBE = "primum probe"
+_PLAIN_ROLES = ["\n\nUser:", "\n\nAssistant:"]
 
 
 class Chat:
     """The chat template and tokenizer of a base model.
 
-    The rendered message is the user turn, followed by the generation prompt; the thinking block is closed
-    where the template knows `enable_thinking`. An answer's tokens are those that follow the prompt, in
-    training as in scoring. Raises BadInput when there is no chat template or no end-of-turn token.
+    `template` is the base's own or Primum's plain one. The rendered message is the user turn, followed by the
+    generation prompt; the thinking block is closed where the template knows `enable_thinking`. An answer's
+    tokens are those that follow the prompt, in training as in scoring. Raises BadInput when there is no chat
+    template or no end-of-turn token.
     """
 
-    def __init__(self, tokenizer: Any, base_id: str) -> None:
+    def __init__(self, tokenizer: Any, base_id: str, template: Literal["own", "plain"] = "own") -> None:
         self.tokenizer = tokenizer
+        if template == "plain":
+            tokenizer.chat_template = PLAIN_TEMPLATE
         if not tokenizer.chat_template:
             raise BadInput(
-                f"base model '{base_id}': its tokenizer has no chat template; use an instruct model"
+                f"base model '{base_id}': its tokenizer has no chat template; use an instruct model, or set "
+                "model.chat_template: plain"
             )
         try:
             self._probe = self._render([_PROBE])[0]
@@ -36,6 +42,7 @@ class Chat:
         self.end_of_turn: int = end
         self.pad: int = self.end_of_turn if tokenizer.pad_token_id is None else tokenizer.pad_token_id
         self._special = [token for token in tokenizer.all_special_tokens if len(token) > 1]
+        self._special += _PLAIN_ROLES if template == "plain" else []
 
     def prompts(self, messages: Sequence[str]) -> list[list[int]]:
         """Tokens of each message as a user turn with the generation prompt."""
@@ -57,7 +64,7 @@ class Chat:
         return str(self.tokenizer.decode(tokens, skip_special_tokens=True))
 
     def _harmless(self, message: str) -> str:
-        """Split special tokens that stand in a record's text, so that it cannot speak as the assistant."""
+        """Split what marks a turn where it stands in a record's text, so that it cannot speak as the assistant."""
         for token in self._special:
             if token in message:
                 message = message.replace(token, f"{token[0]} {token[1:]}")
