@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import os
+import platform
 import shutil
 import sys
 from collections.abc import Callable
@@ -42,10 +43,16 @@ def examine(workspace: Workspace) -> list[Finding]:
         "ZenML store": lambda: _zenml(workspace),
         "ledger": lambda: _ledger(workspace),
         "CPU": _cpu,
-        "CUDA": lambda: _optional(
-            "CUDA", "bitsandbytes", "pip install -e '.[cuda]' on a machine with an NVIDIA GPU"
+        "CUDA": _cuda,
+        "NF4": lambda: _optional(
+            "NF4", "bitsandbytes", "pip install -e '.[cuda]', for model.quantisation: nf4"
         ),
-        "MLX": lambda: _optional("MLX", "mlx_lm", "pip install -e '.[mlx]' on a Mac with Apple silicon"),
+        "DeepSpeed": lambda: _optional(
+            "DeepSpeed", "deepspeed", "pip install -e '.[deepspeed]', for sharding: zero3"
+        ),
+        "MLX": _mlx,
+        "backend: auto": _auto,
+        "ssh": _ssh,
     }
     return [_run(what, check) for what, check in checks.items()]
 
@@ -130,7 +137,9 @@ def _zenml(workspace: Workspace) -> Finding:
     from primum.stack.store import bootstrap, store_url
 
     bootstrap(workspace)
-    return Finding("ZenML store", "ok", store_url())
+    from primum.stack.setup import describe
+
+    return Finding("ZenML store", "ok", f"{store_url()}, stack {dict(describe())['stack']}")
 
 
 def _ledger(workspace: Workspace) -> Finding:
@@ -148,6 +157,38 @@ def _ledger(workspace: Workspace) -> Finding:
 
 def _cpu() -> Finding:
     return Finding("CPU", "ok", f"{os.cpu_count()} cores")
+
+
+def _cuda() -> Finding:
+    from primum.backends import cuda_devices
+
+    found = [f"{d.index}: {d.name}, {d.memory / 2**30:.0f} GiB" for d in cuda_devices()]
+    if not found:
+        return Finding(
+            "CUDA", "optional", "no device is visible", "run on a machine with an NVIDIA GPU and its driver"
+        )
+    return Finding("CUDA", "ok", "; ".join(found))
+
+
+def _mlx() -> Finding:
+    if importlib.util.find_spec("mlx_lm") is None:
+        mend = "pip install -e '.[mlx]' on a Mac with Apple silicon"
+        return Finding("MLX", "optional", "not installed", mend)
+    metal = "Metal" if (platform.system(), platform.machine()) == ("Darwin", "arm64") else "the CPU only"
+    return Finding("MLX", "ok", f"mlx-lm {importlib.metadata.version('mlx-lm')}, on {metal}")
+
+
+def _auto() -> Finding:
+    from primum.config import StackConfig
+    from primum.jobs.devices import resolve_stack
+
+    return Finding("backend: auto", "ok", f"takes {resolve_stack(StackConfig(backend='auto')).backend}")
+
+
+def _ssh() -> Finding:
+    if shutil.which("ssh") is None:
+        return Finding("ssh", "optional", "no client", "install OpenSSH, to train on another machine")
+    return Finding("ssh", "ok", str(shutil.which("ssh")))
 
 
 def _optional(what: str, module: str, mend: str) -> Finding:

@@ -10,10 +10,26 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from primum.errors import PrimumError
+from primum.errors import PrimumError, Unavailable
 
 INTERRUPTED = 130
 """The shell's exit code for Ctrl-C."""
+DISK_FULL = "the disk is full: free space and run the same command again; finished steps are kept"
+LESS_MEMORY = (
+    "set a smaller model.recipe.micro_batch_size, model.recipe.gradient_checkpointing: true or "
+    "model.quantisation: nf4, and run the same command again; finished epochs are kept"
+)
+OUT_OF_MEMORY = f"out of memory: {LESS_MEMORY}"
+_NO_MEMORY = (
+    "out of memory",
+    "allocate memory",
+    "unable to allocate",
+    "defaultcpuallocator",
+    "[metal::malloc]",
+)
+"""What torch, CUDA, MLX and the system say, in lower case."""
+_STOPPED = ("RunInterruptedException", "RunStoppedException")
+"""ZenML's own, for a TERM signal in the middle of a step."""
 
 
 @dataclass
@@ -30,25 +46,49 @@ def failing_softly() -> Iterator[Ending]:
     try:
         yield ending
     except KeyboardInterrupt:
-        _say("stopped; the same command continues from the last checkpoint")
-        ending.code = INTERRUPTED
+        _stopped(ending)
     except Exception as error:
         if os.environ.get("PRIMUM_DEBUG") == "1":
             raise
+        if type(error).__name__ in _STOPPED:
+            _stopped(ending)
+            return
         message, ending.code = explain(error)
         _say(message)
 
 
+def _stopped(ending: Ending) -> None:
+    _say("stopped; the same command continues from the last checkpoint")
+    ending.code = INTERRUPTED
+
+
 def explain(error: BaseException) -> tuple[str, int]:
     """The one line and the exit code of an exception, looking through what wraps it."""
+    known = expected(error)
+    if known is not None:
+        return str(known), known.exit_code
+    return f"unexpected {type(error).__name__}; this is a defect of primum. Details: {_log(error)}", 1
+
+
+def expected(error: BaseException) -> PrimumError | None:
+    """What an exception comes to for a person, looking through what wraps it; None: nobody expected it."""
     seen: BaseException | None = error
     while seen is not None:
         if isinstance(seen, PrimumError):
-            return str(seen), seen.exit_code
+            return seen
         if getattr(seen, "errno", None) == errno.ENOSPC or "disk is full" in str(seen):
-            return "the disk is full: free space and run the same command again; finished steps are kept", 2
+            return Unavailable(DISK_FULL)
+        if is_out_of_memory(seen):
+            return Unavailable(OUT_OF_MEMORY)
         seen = seen.__cause__ or seen.__context__
-    return f"unexpected {type(error).__name__}; this is a defect of primum. Details: {_log(error)}", 1
+    return None
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """True for Python's MemoryError, the system's ENOMEM, and the RuntimeErrors of torch, CUDA and MLX."""
+    if isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM:
+        return True
+    return isinstance(error, RuntimeError | OSError) and any(w in str(error).lower() for w in _NO_MEMORY)
 
 
 def _say(message: str) -> None:

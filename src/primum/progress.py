@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -18,6 +18,13 @@ from rich.progress import (
 )
 
 _bars: Progress | None = None
+_relay: Callable[[str, int, int], None] | None = None
+
+
+def relay(to: Callable[[str, int, int], None]) -> None:
+    """From now on hand progress on instead of showing it: to the process that has the terminal."""
+    global _relay  # noqa: PLW0603 - one process, one way out
+    _relay = to
 
 
 @contextmanager
@@ -42,6 +49,9 @@ def display() -> Iterator[None]:
 
 def show(what: str, done: int, total: int) -> None:
     """Say that `done` of `total` units of `what` are finished. Fits the backends' `Progress` callback."""
+    if _relay is not None:
+        _relay(what, done, total)
+        return
     if _bars is None:
         if done >= total:
             say(f"  {what}: {done} of {total}")

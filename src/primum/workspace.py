@@ -80,14 +80,22 @@ def writable(folder: Path, what: str) -> Path:
 @contextmanager
 def only_run(workspace: Workspace, task: str, say: Callable[[str], None]) -> Iterator[None]:
     """Hold the task's lock: a second run of the same task waits, and says so once."""
+    words = f"another run of task '{task}' is going on; waiting for it to end (Ctrl-C to give up)"
+    with held(workspace, task, words, say):
+        yield
+
+
+@contextmanager
+def held(workspace: Workspace, name: str, words: str, say: Callable[[str], None]) -> Iterator[None]:
+    """Hold the lock `name` of this home; where another process has it, say `words` once and wait."""
     from filelock import FileLock, Timeout
 
     folder = writable(workspace.state / "locks", "the state folder")
-    lock = FileLock(folder / f"{task}.lock")
+    lock = FileLock(folder / f"{name}.lock")
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        say(f"another run of task '{task}' is going on; waiting for it to end (Ctrl-C to give up)")
+        say(words)
         while not lock.is_locked:
             try:
                 lock.acquire(timeout=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
 from pathlib import Path
 from typing import Any, ClassVar
@@ -11,7 +12,7 @@ from zenml.io import fileio
 from zenml.materializers.base_materializer import BaseMaterializer
 
 from primum.bundle import Bundle
-from primum.records import Candidate, Frozen
+from primum.records import Frozen, Sweep
 
 
 class ValueMaterializer(BaseMaterializer):
@@ -39,29 +40,63 @@ class ValueMaterializer(BaseMaterializer):
         return str(data.content_hash())
 
 
-class FolderMaterializer(ValueMaterializer):
-    """A value that points to a folder (`path`): the folder is copied beside it."""
+class SweepMaterializer(ValueMaterializer):
+    """A sweep: each candidate's folder is copied beside the value, under its place in the sweep."""
 
-    ASSOCIATED_TYPES: ClassVar[tuple[type[Any], ...]] = (Candidate, Bundle)
+    ASSOCIATED_TYPES: ClassVar[tuple[type[Any], ...]] = (Sweep,)
+    ASSOCIATED_ARTIFACT_TYPE: ClassVar[ArtifactType] = ArtifactType.MODEL
+
+    def save(self, data: Any) -> None:
+        """Write the value and copy its folders' files."""
+        super().save(data)
+        for place, candidate in enumerate(data.candidates):
+            _store(Path(candidate.path), f"{self.uri}/{place}")
+
+    def load(self, data_type: type[Any]) -> Any:
+        """Read the value; each candidate's `path` is the stored folder, fetched first from a remote store."""
+        value = super().load(data_type)
+        stored = [
+            candidate.model_copy(update={"path": str(_fetch(f"{self.uri}/{place}"))})
+            for place, candidate in enumerate(value.candidates)
+        ]
+        return value.model_copy(update={"candidates": tuple(stored)})
+
+    def compute_content_hash(self, data: Any) -> str | None:
+        """The hash over the adapters' hashes; where they lie and how long they took do not matter."""
+        return hashlib.sha256("\n".join(c.adapter_sha256 for c in data.candidates).encode()).hexdigest()
+
+
+def _store(folder: Path, uri: str) -> None:
+    fileio.makedirs(uri)
+    for file in sorted(folder.iterdir()):
+        fileio.copy(str(file), f"{uri}/{file.name}")
+
+
+def _fetch(uri: str) -> Path:
+    if Path(uri).is_dir():
+        return Path(uri)
+    folder = Path(tempfile.mkdtemp(prefix="primum-"))
+    for name in fileio.listdir(uri):
+        fileio.copy(f"{uri}/{name}", str(folder / str(name)))
+    return folder
+
+
+class BundleMaterializer(ValueMaterializer):
+    """A bundle: its folder is copied beside the value."""
+
+    ASSOCIATED_TYPES: ClassVar[tuple[type[Any], ...]] = (Bundle,)
     ASSOCIATED_ARTIFACT_TYPE: ClassVar[ArtifactType] = ArtifactType.MODEL
 
     def save(self, data: Any) -> None:
         """Write the value and copy its folder's files."""
         super().save(data)
-        fileio.makedirs(f"{self.uri}/files")
-        for file in sorted(Path(data.path).iterdir()):
-            fileio.copy(str(file), f"{self.uri}/files/{file.name}")
+        _store(Path(data.path), f"{self.uri}/files")
 
     def load(self, data_type: type[Any]) -> Any:
         """Read the value; its `path` is the stored folder, fetched first where the store is remote."""
         value = super().load(data_type)
-        stored = Path(self.uri) / "files"
-        if not stored.is_dir():
-            stored = Path(tempfile.mkdtemp(prefix="primum-"))
-            for name in fileio.listdir(f"{self.uri}/files"):
-                fileio.copy(f"{self.uri}/files/{name}", str(stored / str(name)))
-        return value.model_copy(update={"path": str(stored)})
+        return value.model_copy(update={"path": str(_fetch(f"{self.uri}/files"))})
 
     def compute_content_hash(self, data: Any) -> str | None:
-        """The hash of what the folder holds; where it lies and how long it took do not matter."""
-        return str(data.sha256) if isinstance(data, Bundle) else str(data.adapter_sha256)
+        """The hash of what the folder holds; where it lies does not matter."""
+        return str(data.sha256)

@@ -37,17 +37,40 @@ def bootstrap(workspace: Workspace) -> None:
     with FileLock(workspace.zenml / "bootstrap.lock"):
         from zenml.client import Client
 
-        _skip_integrations()
+        quiet()
         Client().activate_root(workspace.project)
         _ = Client().active_stack_model
-    logging.getLogger("primum").setLevel(logging.WARNING)  # ZenML's own verbosity silences all others too
 
 
-def _skip_integrations() -> None:
-    """Primum brings its own materializers, so ZenML need not import every library that it could integrate."""
+def quiet() -> None:
+    """Let ZenML do only what Primum needs of it, in this process.
+
+    Primum brings its own materializers, so ZenML need not import every library that it could integrate; and
+    ZenML's own verbosity silences all others too.
+    """
     from zenml.integrations.registry import integration_registry
 
     integration_registry.activate_integrations = lambda: None  # type: ignore[method-assign]
+    logging.getLogger("primum").setLevel(logging.WARNING)
+
+
+def close_abandoned(note: Path) -> None:
+    """Mark the run that `note` names as failed, with its steps: its process was killed and cannot do so itself.
+
+    The caller holds the task's lock, so that a run which still stands as running has nobody who runs it.
+    """
+    from zenml.client import Client
+    from zenml.enums import ExecutionStatus
+    from zenml.orchestrators import publish_utils
+
+    if not note.is_file():
+        return
+    running = ExecutionStatus.RUNNING
+    for run in Client().list_pipeline_runs(name=note.read_text(encoding="utf-8"), status=running.value):
+        for step in Client().list_run_steps(pipeline_run_id=run.id, status=running.value):
+            publish_utils.publish_failed_step_run(step.id)
+        publish_utils.publish_failed_pipeline_run(run.id)
+    note.unlink()
 
 
 @functools.cache

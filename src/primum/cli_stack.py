@@ -1,0 +1,120 @@
+"""`primum stack`: where runs compute."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from typing import TYPE_CHECKING, Any
+
+from primum.cli_holdouts import Commands
+from primum.errors import BadInput
+from primum.workspace import Workspace
+
+if TYPE_CHECKING:
+    from primum.config import StackConfig
+
+
+def add_stack(commands: Commands[argparse.ArgumentParser]) -> None:
+    """Register `primum stack`."""
+    stack = commands.add_parser("stack", help="where runs compute: this CPU, a GPU, a Mac, another machine")
+    actions = stack.add_subparsers(dest="action", required=True, metavar="ACTION")
+    setup = actions.add_parser(
+        "setup",
+        help="register the step operator of a backend; with --host, write down another machine",
+        description="Without --host: register ZenML's flavor, step operator and stack of the backend and make that "
+        "stack the active one (a run does the same for itself). With --host: write configs/stacks/NAME.yaml and "
+        "try the connection.",
+    )
+    setup.add_argument("backend", nargs="?", choices=("auto", "cpu", "cuda", "mlx"), default="auto")
+    add = setup.add_argument_group("another machine, over SSH").add_argument
+    add("--host", help="its name or address; its host key must be known already (ssh HOST)")
+    add("--user", help="by default what ssh itself takes")
+    add("--port", type=int)
+    add("--key", metavar="FILE", help="private key; by default what ssh itself finds")
+    add("--python", help="its Python that has the libraries (docs/stacks.md), such as ~/primum/bin/python")
+    add("--folder", help="where inputs are kept there by content hash (default: .primum-remote)")
+    add("--name", help="the stack's name (default: the host's)")
+    setup.set_defaults(run=_setup)
+    actions.add_parser("show", help="the active ZenML stack, and the stacks of configs/stacks").set_defaults(
+        run=_show
+    )
+    check = actions.add_parser("check", help="load the embedded base on a stack of configs/stacks")
+    check.add_argument("name")
+    check.set_defaults(run=_check)
+
+
+def _setup(workspace: Workspace, arguments: argparse.Namespace) -> None:
+    from primum.config import StackConfig
+
+    if arguments.host is not None:
+        _write_down(workspace, arguments)
+        return
+    given = [key for key in ("user", "port", "key", "python", "folder", "name") if getattr(arguments, key)]
+    if given:
+        raise BadInput(f"--{given[0]} is for another machine; name it with --host")
+    from primum.jobs.devices import resolve_stack
+    from primum.stack.setup import activate
+    from primum.stack.store import bootstrap
+
+    backend = resolve_stack(StackConfig(backend=arguments.backend)).backend
+    bootstrap(workspace)
+    print(f"active stack: {activate(backend).name}")
+    if backend != "cpu":
+        print(f"use it with: python run.py --pipeline finetune --set stack.backend={backend}")
+
+
+def _write_down(workspace: Workspace, arguments: argparse.Namespace) -> None:
+    import yaml
+
+    from primum.config import StackConfig, validate
+
+    if arguments.backend == "auto":
+        raise BadInput("say which backend the machine has: primum stack setup cuda|mlx|cpu --host ...")
+    name = arguments.name or arguments.host.partition(".")[0]
+    keys = ("host", "user", "port", "key", "python", "folder")
+    remote = {key: getattr(arguments, key) for key in keys if getattr(arguments, key) is not None}
+    differences: dict[str, Any] = {"backend": arguments.backend, "remote": remote}
+    stack = validate(StackConfig, {"name": name, **differences}, "primum stack setup")
+    file = workspace.configs / "stacks" / f"{name}.yaml"
+    if file.exists():
+        raise BadInput(f"{file} exists already; choose another --name, or edit it")
+    print(_probe(workspace, stack))
+    file.write_text(yaml.safe_dump(differences, sort_keys=False), encoding="utf-8")
+    print(f"wrote {file}; use it with: python run.py --pipeline finetune --set stack={name}")
+
+
+def _show(workspace: Workspace, arguments: argparse.Namespace) -> None:
+    from primum.stack.setup import describe
+    from primum.stack.store import bootstrap
+
+    bootstrap(workspace)
+    for kind, name in describe():
+        print(f"{kind}: {name}")
+    for file in sorted((workspace.configs / "stacks").glob("*.yaml")):
+        stack = _stack(workspace, file.stem)
+        where = f" on {stack.remote.host}" if stack.remote else ""
+        launcher = "" if stack.launcher == "plain" else f", {stack.processes} x {stack.launcher}"
+        print(f"configs/stacks/{file.name}: {stack.backend}{where}{launcher}")
+
+
+def _check(workspace: Workspace, arguments: argparse.Namespace) -> None:
+    print(_probe(workspace, _stack(workspace, arguments.name)))
+
+
+def _stack(workspace: Workspace, name: str) -> StackConfig:
+    from primum.config import load_run
+
+    return load_run(workspace.configs, overrides={"stack": name}).stack
+
+
+def _probe(workspace: Workspace, stack: StackConfig) -> str:
+    """Load the embedded base over there: it proves the way, the code's arrival, the libraries and the device."""
+    from primum.backends import open_backend
+    from primum.config import ModelConfig
+
+    began = time.monotonic()
+    backend = open_backend(ModelConfig(name="primum-base"), stack, workspace.project)
+    numerics = backend.numerics
+    where = f"on {stack.remote.host} " if stack.remote else ""
+    seconds = time.monotonic() - began
+    return f"{stack.name}: computes {where}as {numerics}, base {backend.base_hash[:12]}, {seconds:.0f} s"
