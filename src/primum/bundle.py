@@ -25,6 +25,7 @@ from primum.backends.base import Recipe
 from primum.backends.training import ADAPTER_CONFIG, ADAPTER_WEIGHTS, sha256
 from primum.calibration import Calibration
 from primum.errors import BadInput, Tampered
+from primum.parity import Parity
 from primum.prompts import Renderer
 from primum.records import Candidate, Frozen
 from primum.stats.calibration import Isotonic, Platt
@@ -34,9 +35,9 @@ CARD = "primum.json"
 MODEL_CARD = "README.md"
 """Written after the gate, by hand too; the only file of the folder that its hash does not cover."""
 _PEFT = (ADAPTER_CONFIG, ADAPTER_WEIGHTS)
-_FORMAT = 2
-_READABLE = (1, 2)
-"""Format 1 knew no label sets: such a bundle is served without them."""
+_FORMAT = 3
+_READABLE = (1, 2, 3)
+"""Format 1 knew no label sets, format 2 no parity probes: such bundles are served without them."""
 
 
 class BundleCard(Frozen):
@@ -58,6 +59,8 @@ class BundleCard(Frozen):
     """Label sets, fitted on validation after the temperature; None: this bundle makes none."""
     decision_threshold: float | None = None
     """Probability of the positive class from which it is predicted; None: the most probable class."""
+    parity: Parity | None = None
+    """What it says of made-up records where it was trained; another place must repeat it."""
     split_version: str
     recipe: Recipe
     rank: int

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import closing
 from datetime import datetime
 from pathlib import Path
@@ -18,6 +18,7 @@ from primum.config import RunConfig
 from primum.errors import BadInput
 from primum.generations import require_known
 from primum.ledger import Ledger
+from primum.parity import require_parity
 from primum.records import (
     ALL_SITES,
     PARTS,
@@ -97,18 +98,19 @@ def evaluate(  # noqa: PLR0913 - each thing that the panel stands on
     bundles = {"adapter": candidate, **_rivals(workspace, against)}
     for name, bundle in bundles.items():
         _require_base(name, bundle, backend)
+    parity = _require_parity(bundles, backend)
     train, validation, test = (load_part(workspace.home, split, p, config.stack) for p in PARTS)
     earlier = training_of(workspace, config, split, bundles.values())
     records = _panel(config, test, {}).records_hash()
     look = reserve_look(workspace, config, split, candidate, now, run, records)
     shared = leakage(pd.concat([train, validation, *earlier]), test, config.task)
     if look.exhausted:  # the holdout stays closed: no record of it is scored
-        return Evaluation(look=look, panel=_panel(config, test.head(0), {}), leakage=shared)
+        return Evaluation(look=look, panel=_panel(config, test.head(0), {}), leakage=shared, parity=parity)
     systems = {"base": _score(backend, candidate, None, test, "base", progress)}
     for name, bundle in bundles.items():
         systems[name] = _score(backend, bundle, Path(bundle.path), test, name, progress)
     systems |= predict_baselines(baselines.fits, train, test, config.task, config.seed)
-    return Evaluation(look=look, panel=_panel(config, test, systems), leakage=shared)
+    return Evaluation(look=look, panel=_panel(config, test, systems), leakage=shared, parity=parity)
 
 
 def _rivals(workspace: Workspace, against: Comparators) -> dict[str, Bundle]:
@@ -132,6 +134,15 @@ def _require_base(system: str, bundle: Bundle, backend: Backend) -> None:
             f"the {system} is an adapter of another base ({bundle.card.base_id}, {bundle.card.base_hash[:12]}); "
             "use that base with --model, or give the new base a task of its own"
         )
+
+
+def _require_parity(bundles: Mapping[str, Bundle], backend: Backend) -> dict[str, float]:
+    """Largest difference per system from where it was trained; bundles of before format 3 kept no probes."""
+    return {
+        name: require_parity(name, b.card.parity, backend.with_adapter(Path(b.path)), b.card.renderer)
+        for name, b in bundles.items()
+        if b.card.parity is not None
+    }
 
 
 def _score(  # noqa: PLR0913

@@ -16,6 +16,7 @@ from primum.bundle import Bundle
 from primum.config import RunConfig
 from primum.errors import BadInput
 from primum.ingest import ingest_unlabelled
+from primum.parity import require_parity
 from primum.progress import show
 from primum.records import ALL_SITES, RegisteredVersion
 from primum.scoring import score_records
@@ -41,8 +42,11 @@ def predict(workspace: Workspace, config: RunConfig, file: Path, number: int | N
         )
     _require_same_features(config, bundle, version)
     records = _read(workspace, config, file)
+    adapted = backend.with_adapter(Path(bundle.path))
+    if bundle.card.parity is not None:
+        require_parity(version.name, bundle.card.parity, adapted, bundle.card.renderer)
     predictions = score_records(
-        backend.with_adapter(Path(bundle.path)),
+        adapted,
         bundle.card.renderer,
         records,
         system=version.name,

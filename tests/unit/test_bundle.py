@@ -151,18 +151,23 @@ def test_a_bundle_of_a_later_format_says_so(bundle: Bundle) -> None:
     file = Path(bundle.path) / "primum.json"
     written = json.loads(file.read_text())
     written["card"]["never_heard_of"] = 1
-    file.write_text(json.dumps({**written, "format": 3}))
-    with pytest.raises(BadInput, match="format 3 is not known to this version; update primum"):
+    file.write_text(json.dumps({**written, "format": 4}))
+    with pytest.raises(BadInput, match="format 4 is not known to this version; update primum"):
         open_bundle(Path(bundle.path))
 
 
-def test_a_bundle_from_before_there_were_label_sets_is_read_without_them(bundle: Bundle) -> None:
+@pytest.mark.parametrize(("earlier", "unknown"), [(1, ("conformal", "parity")), (2, ("parity",))])
+def test_a_bundle_of_an_earlier_format_is_read_without_what_it_did_not_know(
+    bundle: Bundle, earlier: int, unknown: tuple[str, ...]
+) -> None:
     file = Path(bundle.path) / "primum.json"
     written = json.loads(file.read_text())
-    assert written["format"] == 2
-    del written["card"]["conformal"]
-    file.write_text(json.dumps({**written, "format": 1}))
-    assert open_bundle(Path(bundle.path)).card.conformal is None
+    assert written["format"] == 3
+    for key in unknown:
+        del written["card"][key]
+    file.write_text(json.dumps({**written, "format": earlier}))
+    card = open_bundle(Path(bundle.path)).card
+    assert [getattr(card, key) for key in unknown] == [None] * len(unknown)
 
 
 def test_weights_that_training_did_not_leave_are_not_bundled(

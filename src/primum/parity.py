@@ -1,0 +1,79 @@
+"""Does an adapter say the same here as where it was trained? Asked on made-up records, before anything is judged.
+
+The probes are rendered from the renderer alone, so no patient's words lie in a bundle. Their log-probabilities
+are taken where the adapter was trained and kept in its card; another backend, device or dtype must repeat them.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from primum.backends.base import Backend
+from primum.errors import BadInput
+from primum.prompts import RenderedFeature, Renderer
+from primum.records import Frozen
+
+PROBES = 16
+FLOAT32_TOLERANCE = 1e-3
+"""Largest difference of a log-probability, in nats, where both sides compute in float32."""
+LOW_PRECISION_TOLERANCE = 0.1
+"""The same where one side computes in half precision or in four bits."""
+_WORDS = ("none", "mild", "seen before", "as expected")
+
+
+class Parity(Frozen):
+    """What an adapter said of the probes where it was trained."""
+
+    numerics: str
+    """`Backend.numerics` of that place."""
+    log_probs: tuple[tuple[float | None, ...], ...]
+    """(PROBES, K) in the order of the verbalizers, before calibration; None where not finite."""
+
+
+def probe_messages(renderer: Renderer) -> list[str]:
+    """The user messages of PROBES made-up records; a pure function of the renderer."""
+    rng = np.random.default_rng(0)
+    return [renderer.message({f.column: _value(f, rng) for f in renderer.features}) for _ in range(PROBES)]
+
+
+def _value(feature: RenderedFeature, rng: np.random.Generator) -> object:
+    if rng.random() < 0.1:
+        return None
+    if feature.kind == "number":
+        return float(rng.normal(feature.mean, feature.sd))
+    words = tuple(feature.words) or _WORDS
+    return words[int(rng.integers(len(words)))]
+
+
+def take_parity(adapted: Backend, renderer: Renderer) -> Parity:
+    """Ask the adapter where it was trained."""
+    return Parity(
+        numerics=adapted.numerics,
+        log_probs=tuple(
+            tuple(float(x) if np.isfinite(x) else None for x in row) for row in _ask(adapted, renderer)
+        ),
+    )
+
+
+def require_parity(system: str, parity: Parity, adapted: Backend, renderer: Renderer) -> float:
+    """Return the largest |difference of a log-probability| between there and here, in nats.
+
+    Raises BadInput when it is above the tolerance, or a probe can be scored on one side only.
+    """
+    there = np.array(parity.log_probs, dtype=float).reshape(PROBES, -1)
+    here = _ask(adapted, renderer)
+    float32 = all(n.endswith(("/float32", "/float64")) for n in (parity.numerics, adapted.numerics))
+    allowed = FLOAT32_TOLERANCE if float32 else LOW_PRECISION_TOLERANCE
+    same = np.isfinite(there) == np.isfinite(here)
+    apart = float(np.nanmax(np.abs(there - here), initial=0.0)) if same.all() else float("inf")
+    if apart > allowed:
+        raise BadInput(
+            f"the {system} was trained on {parity.numerics} and says something else on {adapted.numerics}: its "
+            f"log-probabilities on {PROBES} made-up records differ by up to {apart:.2g} (allowed: {allowed:g}); "
+            "score it where it was trained (stack.backend, model.dtype, model.quantisation)"
+        )
+    return apart
+
+
+def _ask(adapted: Backend, renderer: Renderer) -> np.ndarray:
+    return adapted.score(probe_messages(renderer), tuple(renderer.verbalizers.values()))
