@@ -17,8 +17,9 @@ $(STAMP): pyproject.toml constraints.txt
 finetune: setup
 	$(BIN)/python run.py --pipeline finetune
 
+# Two files at a time, each on one thread: most of a test's time is imports and waiting.
 test: setup lint
-	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered --cov-fail-under=90
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --cov --cov-report=term:skip-covered --cov-fail-under=90
 
 unit: setup
 	$(BIN)/python -m pytest tests/unit

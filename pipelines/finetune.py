@@ -2,8 +2,10 @@
 
 from zenml import pipeline
 from zenml.enums import ExecutionMode
+from zenml.steps import BaseStep
 
-from primum.config import RunConfig
+from primum.config import RunConfig, StackConfig
+from primum.stack.setup import operator_of
 from steps.base import find_base
 from steps.baselines import fit_baselines
 from steps.evaluate import evaluate, find_comparators
@@ -24,15 +26,12 @@ def finetune_pipeline(config: RunConfig, output: str) -> None:
     base_hash = find_base(model, stack)
     ingested = ingest_records(task, seed, after="find_base")
     split = make_split(ingested, task, stack, seed)
-    renderer, prompt_fit = fit_prompts(base_hash, split, task, model, stack)
+    renderer, prompt_fit = on_device(fit_prompts, stack)(base_hash, split, task, model, stack)
     baselines = fit_baselines(split, task, stack, seed)
-    candidates = [
-        finetune(base_hash, split, renderer, task, model, stack, rank, seed, id=f"finetune_r{rank}")
-        for rank in model.recipe.ranks
-    ]
-    bundle = select(candidates, split, renderer, config)
+    sweep = on_device(finetune, stack)(base_hash, split, renderer, task, model, stack, seed)
+    bundle = on_device(select, stack)(sweep, split, renderer, config)
     against = find_comparators(bundle, config)
-    evaluation = evaluate(split, bundle, baselines, against, config)
+    evaluation = on_device(evaluate, stack)(split, bundle, baselines, against, config)
     decision = judge(evaluation, bundle, baselines, split, config)
     version = register(bundle, decision, evaluation, baselines, split, config)
     report(
@@ -41,10 +40,16 @@ def finetune_pipeline(config: RunConfig, output: str) -> None:
         ingested,
         split,
         prompt_fit,
-        candidates,
+        sweep,
         bundle,
         baselines,
         evaluation,
         decision,
         version,
     )
+
+
+def on_device(step: BaseStep, stack: StackConfig) -> BaseStep:
+    """The step, in a process of its own where the stack computes on a device of this machine."""
+    operator = operator_of(stack)
+    return step.with_options(step_operator=operator) if operator else step

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import shutil
 import time
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from rich.console import Console
 
 from primum.config import RunConfig, load_run, parse_overrides, validate
 from primum.errors import BadInput
+from primum.jobs.devices import resolve_stack
 from primum.progress import display, say
 from primum.records import ALL_SITES
 from primum.workspace import Workspace, find_workspace, only_run, writable
@@ -69,11 +70,12 @@ def _output(run: Any, step: str, name: str) -> Any:
 
 
 def resolve(workspace: Workspace, arguments: argparse.Namespace) -> RunConfig:
-    """Defaults, then --config, then --task, --model, --seed, then --set."""
+    """Defaults, then --config, then --task, --model, --seed, then --set; `auto` is what this machine has."""
     named = {key: getattr(arguments, key) for key in ("task", "model", "seed")}
     overrides = {key: value for key, value in named.items() if value is not None}
     overrides |= parse_overrides(arguments.set)
-    return load_run(workspace.configs, Path(arguments.config) if arguments.config else None, overrides)
+    config = load_run(workspace.configs, Path(arguments.config) if arguments.config else None, overrides)
+    return config.model_copy(update={"stack": resolve_stack(config.stack)})
 
 
 def plan(config: RunConfig, output: Path) -> str:
@@ -98,18 +100,26 @@ def plan(config: RunConfig, output: Path) -> str:
 def _run_finetune(workspace: Workspace, config: RunConfig, output: Path, *, cache: bool) -> None:
     began = time.monotonic()
     from primum.registry import require_ledger
-    from primum.stack.store import bootstrap
+    from primum.stack.store import bootstrap, close_abandoned
 
     bootstrap(workspace)
     require_ledger(workspace, config.task.name, ALL_SITES)
     from pipelines.finetune import finetune_pipeline
+    from primum.stack.setup import require_operator
+
+    require_operator(config.stack)
+    note = workspace.state / "locks" / f"{config.task.name}.run"
+    close_abandoned(note)
 
     opened = time.monotonic() - began
     run = f"{datetime.now():%Y-%m-%dT%H-%M-%S}"  # the folder's name is for people: local time
     out_dir = (output / config.task.name / run).resolve()
     if out_dir.exists():
         raise BadInput(f"{out_dir} exists already; wait a second and run again")
-    finished = finetune_pipeline.with_options(enable_cache=cache)(config, str(out_dir))
+    name = f"finetune-{datetime.now(UTC):%Y_%m_%d-%H_%M_%S_%f}"
+    note.write_text(name, encoding="utf-8")
+    finished = finetune_pipeline.with_options(enable_cache=cache, run_name=name)(config, str(out_dir))
+    note.unlink()
     facts: RunFacts = _output(finished, "report", "facts")
     seconds = {"open ZenML's store": opened} | facts.stage_seconds
     total = time.monotonic() - began

@@ -1,14 +1,15 @@
-"""Train one candidate of the sweep."""
+"""Train the candidates of the sweep."""
 
 from typing import Annotated
 
 from zenml import log_metadata, step
 
 from primum.backends import open_backend
+from primum.backends.base import Run
 from primum.config import ModelConfig, StackConfig, TaskConfig
 from primum.progress import show
 from primum.prompts import Renderer
-from primum.records import Candidate, SplitVersion
+from primum.records import SplitVersion, Sweep
 from primum.scoring import examples
 from primum.versioning import load_part
 from primum.workspace import find_workspace
@@ -23,26 +24,19 @@ def finetune(  # noqa: PLR0913 - the cache key is what is passed
     task: TaskConfig,
     model: ModelConfig,
     stack: StackConfig,
-    rank: int,
     seed: int,
-) -> Annotated[Candidate, "candidate"]:
-    """Train a LoRA adapter of `rank`; an interrupted call is continued from its last checkpoint."""
+) -> Annotated[Sweep, "sweep"]:
+    """Train a LoRA adapter of every rank of the recipe; an interrupted call continues from its last checkpoint."""
     workspace = find_workspace()
-    candidate = open_backend(model, stack, workspace.project).finetune(
+    work = workspace.work(task.name)
+    candidates = open_backend(model, stack, workspace.project).finetune(
         examples(renderer, load_part(workspace.home, split, "train", stack)),
         examples(renderer, load_part(workspace.home, split, "validation", stack)),
         labels=tuple(renderer.verbalizers.values()),
         recipe=model.recipe,
-        rank=rank,
-        seed=seed,
-        out_dir=workspace.work(task.name) / f"seed{seed}-r{rank}",
-        progress=lambda what, done, total: show(f"rank {rank}: {what}", done, total),
+        runs=[Run(rank=r, seed=seed, out_dir=str(work / f"seed{seed}-r{r}")) for r in model.recipe.ranks],
+        progress=show,
     )
-    log_metadata(
-        {
-            "base_hash": base_hash,
-            "validation_macro_f1": candidate.validation_macro_f1,
-            "best_epoch": candidate.best_epoch,
-        }
-    )
-    return candidate
+    scores = {c.name: c.validation_macro_f1 for c in candidates}
+    log_metadata({"base_hash": base_hash, "validation_macro_f1": scores})
+    return Sweep(candidates=candidates)

@@ -10,12 +10,12 @@ from primum.bundle import Bundle
 from primum.config import RunConfig
 from primum.records import (
     Baselines,
-    Candidate,
     Decision,
     Evaluation,
     IngestReport,
     RegisteredVersion,
     SplitVersion,
+    Sweep,
 )
 from primum.registry import utc_now
 from primum.reports.facts import RunFacts
@@ -33,7 +33,7 @@ def report(  # noqa: PLR0913 - a report shows everything
     ingested: IngestReport,
     split: SplitVersion,
     prompt_fit: PromptFit,
-    candidates: list[Candidate],
+    sweep: Sweep,
     bundle: Bundle,
     baselines: Baselines,
     evaluation: Evaluation,
@@ -47,8 +47,8 @@ def report(  # noqa: PLR0913 - a report shows everything
         ingested=ingested,
         split=split,
         prompt_fit=prompt_fit,
-        candidates=candidates,
-        chosen=best_candidate(candidates),
+        candidates=sweep.candidates,
+        chosen=best_candidate(sweep.candidates),
         bundle=bundle,
         baselines=baselines,
         evaluation=evaluation,

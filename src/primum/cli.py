@@ -7,7 +7,9 @@ import os
 import sys
 from pathlib import Path
 
+from primum.cli_export import add_export
 from primum.cli_holdouts import add_ledger, add_split
+from primum.cli_stack import add_stack
 from primum.failures import failing_softly
 from primum.records import ALL_SITES
 from primum.workspace import Workspace, find_workspace, writable
@@ -21,8 +23,10 @@ def parser() -> argparse.ArgumentParser:
     commands = p.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_registry(commands)
     _add_predict(commands)
+    add_export(commands)
     add_split(commands)
     add_ledger(commands)
+    add_stack(commands)
     _add_gate(commands)
     _add_power(commands)
     dashboard = commands.add_parser(

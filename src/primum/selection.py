@@ -13,6 +13,7 @@ from primum.backends.base import Backend
 from primum.bundle import Bundle, BundleCard, write_bundle
 from primum.calibration import Calibration, fit_calibration
 from primum.config import RunConfig, TaskConfig
+from primum.parity import take_parity
 from primum.prompts import Renderer
 from primum.records import ALL_SITES, Candidate, SplitVersion
 from primum.scoring import score_records
@@ -72,6 +73,7 @@ def make_bundle(  # noqa: PLR0913 - the card names everything that made the adap
         recalibration=fitted.recalibration,
         conformal=fitted.conformal,
         decision_threshold=fitted.threshold,
+        parity=take_parity(adapted, renderer),
         split_version=split.dvc_hash,
         recipe=config.model.recipe,
         rank=candidate.rank,

@@ -13,6 +13,7 @@ from primum.config import TaskConfig
 from primum.duplicates import components, copied_rows, copied_texts, duplicate_groups, same_key
 from primum.errors import BadInput
 from primum.records import LeakageReport, Part
+from primum.stats.calibration import ISOTONIC_MINIMUM
 
 PARTS: tuple[Part, ...] = ("train", "validation", "test")
 LARGE = 0.01
@@ -185,7 +186,13 @@ def _refuse_small_holdout(
 def refuse_small_classes(
     records: pd.DataFrame, task: TaskConfig, part: np.ndarray, notes: tuple[str, ...] = ()
 ) -> None:
-    """Raise BadInput where a part (index into PARTS, -1 for none) holds too little of a class."""
+    """Raise BadInput where a part (index into PARTS, -1 for none) holds too little of a class, or to calibrate."""
+    held_back = int((part == PARTS.index("validation")).sum())
+    if task.calibration == "isotonic" and held_back < ISOTONIC_MINIMUM:
+        raise BadInput(
+            f"task.calibration: isotonic regression needs {ISOTONIC_MINIMUM:,} validation records, these are "
+            f"{held_back}; use temperature or platt, or raise split.validation"
+        )
     split, why = task.split, "".join(f"; {note}" for note in notes)
     counts = pd.crosstab(part, records["label"]).reindex(
         index=range(len(PARTS)), columns=task.labels, fill_value=0

@@ -96,7 +96,7 @@ def test_an_unreadable_base_model_is_named(project: Path, home: Path, tmp_path: 
             "--config",
             str(run),
             "--set",
-            "stack.backend=torch",
+            "stack.backend=cpu",
             "--set",
             f"model.source={tmp_path / 'no-model'}",
         ),

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from primum.pretraining.config import PretrainConfig, PretrainReport
-from primum.prompts import RenderedFeature
 
 TINY = PretrainConfig(
     tokens=40_000,
@@ -81,29 +80,6 @@ def test_the_same_config_gives_the_same_weights(made: tuple[Path, PretrainReport
     from primum.backends.torch.pretrain import pretrain
 
     assert pretrain(TINY, tmp_path / "again").weights_sha256 == made[1].weights_sha256
-
-
-def test_judge_scores_base_and_random_weights_on_the_same_records(made: tuple[Path, PretrainReport]) -> None:
-    from primum.backends.base import Recipe
-    from primum.backends.torch.judge import Judged, judge_base
-
-    rng = np.random.default_rng(0)
-    values = rng.standard_normal(80)
-    data = Judged(
-        name="one number",
-        question="Is it positive?",
-        features=(RenderedFeature(column="x", name="x", kind="number"),),
-        records=tuple({"x": None if i == 0 else float(v)} for i, v in enumerate(values)),
-        labels=tuple("yes" if v > 0 else "no" for v in values),
-        verbalizers=("no", "yes"),
-    )
-    recipe = Recipe(ranks=(4,), learning_rate=1e-2, epochs=2)
-    base = judge_base(made[0], data, seeds=(0,), recipe=recipe)
-    control = judge_base(made[0], data, seeds=(0,), recipe=recipe, random_weights=True)
-    assert base == judge_base(made[0], data, seeds=(0,), recipe=recipe)
-    assert control.base == "random weights"
-    assert control.parameters == base.parameters
-    assert all(0 <= f1 <= 1 for f1 in (*base.adapter, *base.zero_shot, *control.adapter))
 
 
 def test_judgements_join_the_model_card(made: tuple[Path, PretrainReport]) -> None:

@@ -167,6 +167,12 @@ def test_a_class_without_records_is_refused() -> None:
         assign(cohort(300), task_of(classes=("no", "maybe", "yes")), 1)
 
 
+def test_isotonic_calibration_of_few_records_is_refused_before_anything_is_trained() -> None:
+    task = task_of().model_copy(update={"calibration": "isotonic"})
+    with pytest.raises(BadInput, match=r"isotonic .* needs 1,000 validation records, these are \d+; use"):
+        assign(cohort(300), task, 1)
+
+
 def test_a_record_id_that_stands_twice_is_refused() -> None:
     with pytest.raises(BadInput, match="record ids"):
         assign(pd.concat([cohort(300)] * 2), task_of(), 1)

@@ -15,7 +15,7 @@ from primum.config.gate import (
     SubgroupCheck,
 )
 from primum.config.loading import load_run, parse_overrides, read_yaml, validate
-from primum.config.run import DEFAULTS, SECTIONS, ModelConfig, RunConfig, StackConfig
+from primum.config.run import DEFAULTS, SECTIONS, ModelConfig, Remote, RunConfig, StackConfig
 from primum.config.task import (
     Feature,
     Keys,
@@ -46,6 +46,7 @@ __all__ = [
     "OperatingPoint",
     "ParsedCheck",
     "PromptConfig",
+    "Remote",
     "RunConfig",
     "Source",
     "SplitConfig",

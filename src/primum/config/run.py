@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from primum.backends.base import Recipe
 from primum.config.gate import GateConfig
@@ -22,7 +22,16 @@ class ModelConfig(Frozen):
     """The pinned commit of a hub id."""
     numbers: Literal["standardised", "raw"] = "raw"
     """How the prompt writes numbers for this base."""
-    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "float32"
+    """Of the base's weights and the arithmetic. auto: float32 on a CPU, bfloat16 where the device has it (Metal
+    too), else float16."""
+    quantisation: Literal["none", "nf4"] = "none"
+    """nf4: the base's linear weights in 4 bits with double quantisation (QLoRA, Dettmers et al. 2023). mlx
+    takes a folder in its own 4 bits instead."""
+    attention: Literal["auto", "sdpa", "flash_attention_2", "eager"] = "auto"
+    """auto: flash attention where it is installed and the device has it, else PyTorch's sdpa."""
+    chat_template: Literal["own", "plain"] = "own"
+    """plain: `User: ... Assistant:`, for a base whose tokenizer brings no template."""
     max_length: int | None = None
     """Context in tokens; the model's own by default."""
     recipe: Recipe = Recipe()
@@ -30,19 +39,61 @@ class ModelConfig(Frozen):
     """Licence of the adapters, as a Hugging Face id (mit, apache-2.0, other ...); the card leaves it open without."""
 
 
+class Remote(Frozen):
+    """A machine that trains and scores, reached by plain SSH with a key; its host key must be known already."""
+
+    host: str = Field(pattern=r"^[\w.:-]+$")
+    user: str | None = Field(default=None, pattern=r"^[\w.-]+$")
+    port: int | None = Field(default=None, ge=1, le=65535)
+    key: str | None = None
+    """Private key file; by default what ssh itself finds (agent, ~/.ssh/config)."""
+    python: str = "python3"
+    """Its Python, with the libraries of Primum's extra (`cuda` or `mlx`) installed; Primum's own code travels."""
+    folder: str = ".primum-remote"
+    """Where inputs are kept there by content hash, relative to the user's home."""
+
+
 class StackConfig(Frozen):
     """Where it runs and where data goes."""
 
     name: str = "local"
-    backend: Literal["torch", "fake"] = "torch"
+    backend: Literal["auto", "cpu", "cuda", "mlx", "fake"] = "cpu"
+    """auto: cuda where a device is visible, mlx on a Mac with Apple silicon where mlx-lm is installed, else cpu."""
+    launcher: Literal["plain", "accelerate", "torchrun"] = "plain"
+    """What starts the training's processes (cpu and cuda)."""
+    processes: int = Field(default=1, ge=1)
+    """Processes of a training, one a device; more than one needs the launcher accelerate or torchrun."""
+    sharding: Literal["ddp", "fsdp", "zero3"] = "ddp"
+    """Several processes: each with the whole base (ddp), or the base divided among them (FSDP, DeepSpeed ZeRO-3)."""
+    devices: tuple[int, ...] = ()
+    """CUDA devices to use, by index; all by default."""
+    remote: Remote | None = None
+    """Train and score there instead of here (backend cuda or mlx, or cpu)."""
     threads: int | None = Field(default=None, ge=1)
-    """CPU threads; all cores by default."""
+    """CPU threads; all cores by default. No effect on mlx."""
+    trackers: tuple[Literal["tensorboard", "wandb", "mlflow"], ...] = ()
+    """Also log each epoch's figures there (cpu and cuda), beside the candidates' folders; wandb stays offline unless
+    WANDB_MODE says otherwise."""
     dvc_remote: str = "local"
     """The DVC remote (of .dvc/config) that splits are pushed to."""
     dvc_remote_url: str | None = None
     """Overrides the remote's address: a folder or s3://bucket/prefix."""
     dvc_endpoint_url: str | None = None
     """S3-compatible services: their endpoint. Credentials come from the environment only."""
+
+    @model_validator(mode="after")
+    def _sound(self) -> Self:
+        if self.processes > 1 and self.launcher == "plain":
+            raise ValueError("processes: more than one needs launcher: accelerate or torchrun")
+        if self.processes == 1 and self.sharding != "ddp":
+            raise ValueError(
+                f"sharding: {self.sharding} divides the base among several processes; set processes"
+            )
+        if self.backend in ("mlx", "fake") and (self.launcher != "plain" or self.devices):
+            raise ValueError(f"launcher and devices are for the backends cpu and cuda, not {self.backend}")
+        if self.remote and self.backend in ("auto", "fake"):
+            raise ValueError("remote: say which backend the machine has: cpu, cuda or mlx")
+        return self
 
 
 class RunConfig(Frozen):

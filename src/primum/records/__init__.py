@@ -31,6 +31,7 @@ from primum.records.judged import (
     Look,
     Outcome,
     RegisteredVersion,
+    Sweep,
     TrainingLog,
     Verdict,
 )
@@ -60,6 +61,7 @@ __all__ = [
     "Predictions",
     "RegisteredVersion",
     "SplitVersion",
+    "Sweep",
     "TrainingLog",
     "Verdict",
 ]

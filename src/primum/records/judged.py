@@ -35,6 +35,12 @@ class Candidate(Frozen):
     trainable_parameters: int
 
 
+class Sweep(Frozen):
+    """The candidates that one training made."""
+
+    candidates: tuple[Candidate, ...]
+
+
 class Look(Frozen):
     """One reserved opening of a holdout."""
 
@@ -159,6 +165,9 @@ class Evaluation(Frozen):
     look: Look
     panel: Panel
     leakage: LeakageReport
+    parity: dict[str, float] = {}
+    """System -> largest difference in nats of its log-probabilities on made-up records here and where it was
+    trained."""
 
 
 class Decision(Frozen):

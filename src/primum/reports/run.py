@@ -11,6 +11,7 @@ from pathlib import Path
 from primum import __version__
 from primum.bundle import Bundle
 from primum.config import RunConfig
+from primum.parity import PROBES
 from primum.records import (
     Baselines,
     Candidate,
@@ -66,7 +67,11 @@ def gather(  # noqa: PLR0913 - a report shows everything
         versions={name: importlib.metadata.version(name) for name in LIBRARIES},
         started=started.isoformat(timespec="seconds"),
         stage_seconds=dict(stage_seconds),
-        notes=tuple(note for note in (*ingested.notes, *split.notes, _cut(prompt_fit), pointer) if note),
+        notes=tuple(
+            note
+            for note in (*ingested.notes, *split.notes, _cut(prompt_fit), *_moved(evaluation.parity), pointer)
+            if note
+        ),
         cached=cached,
     )
 
@@ -84,6 +89,16 @@ def summary(facts: RunFacts) -> dict[str, str | float]:
         "git_revision": facts.git_revision,
         **{name: value for name, value in metrics.items() if value is not None},
     }
+
+
+def _moved(parity: Mapping[str, float]) -> list[str]:
+    """A note per system that was trained elsewhere; where nothing changed its numbers are the same bits."""
+    return [
+        f"{system}: scored elsewhere than it was trained; its log-probabilities on {PROBES} made-up records "
+        f"agree within {apart:.1g}"
+        for system, apart in parity.items()
+        if apart > 0
+    ]
 
 
 def _cut(fit: PromptFit) -> str | None:
