@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -36,6 +38,24 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 _HOME = pytest.StashKey[Path]()
+
+
+@pytest.fixture(scope="session")
+def left_over() -> Callable[[], list[str]]:
+    """Command lines of the processes below this one. Python's own tracker of semaphores lives as long as it does."""
+
+    def found() -> list[str]:
+        below = psutil.Process().children(recursive=True)
+        lines = [" ".join(p.cmdline()) for p in below if p.status() != psutil.STATUS_ZOMBIE]
+        return [line for line in lines if "multiprocessing.resource_tracker" not in line]
+
+    return found
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _no_process_is_left(left_over: Callable[[], list[str]]) -> Iterator[None]:
+    yield
+    assert left_over() == []
 
 
 @pytest.fixture(scope="session")

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import urllib.request
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -174,6 +177,15 @@ def test_artifacts_never_preview_rows_of_patients(
     stored = [p for p in (home / ".primum" / "zenml").rglob("*") if p.is_file()]
     assert any(p.name == "value.json" for p in stored)
     assert not [p.name for p in stored if p.suffix in (".csv", ".parquet", ".pkl")]
+
+
+def test_a_run_names_the_packages_that_made_it(first: subprocess.CompletedProcess[str], home: Path) -> None:
+    (store,) = (home / ".primum" / "zenml").rglob("zenml.db")
+    with contextlib.closing(sqlite3.connect(store)) as database:
+        (told,) = database.execute("select orchestrator_environment from pipeline_run limit 1").fetchone()
+    packages = json.loads(told)["python_packages"].split("\n")
+    assert f"torch=={version('torch')}" in packages
+    assert f"zenml=={version('zenml')}" in packages
 
 
 def test_the_dashboard_shows_the_report(

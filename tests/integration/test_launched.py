@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -73,6 +74,7 @@ def alone(base: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Candida
 def test_several_processes_give_the_adapters_of_one(
     base: Path,
     alone: tuple[Candidate, ...],
+    left_over: Callable[[], list[str]],
     tmp_path: Path,
     launcher: str,
     processes: int,
@@ -89,7 +91,7 @@ def test_several_processes_give_the_adapters_of_one(
         processes=processes,
         sharding=sharding,
     )
-    assert psutil.Process().children(recursive=True) == []
+    assert left_over() == []
     assert [done for _, done in said] == [1, 2, 3, 4, 5] * 3  # of one rank only
     for ours, theirs in zip(made, alone, strict=True):
         assert ours.best_epoch == theirs.best_epoch > 1
@@ -103,7 +105,7 @@ def test_several_processes_give_the_adapters_of_one(
 
 
 def test_a_killed_rank_ends_all_and_the_training_continues_with_the_same_bits(
-    base: Path, tmp_path: Path
+    base: Path, left_over: Callable[[], list[str]], tmp_path: Path
 ) -> None:
     noisy = RECIPE.model_copy(update={"dropout": 0.1, "neftune_alpha": 5.0})
     stack: dict[str, object] = {"launcher": "torchrun", "processes": 2}
@@ -116,7 +118,7 @@ def test_a_killed_rank_ends_all_and_the_training_continues_with_the_same_bits(
 
     with pytest.raises(Unavailable, match="a process was killed"):
         train(base, tmp_path / "a", noisy, kill, **stack)
-    assert psutil.Process().children(recursive=True) == []
+    assert left_over() == []
     resumed = train(base, tmp_path / "a", noisy, lambda what, *_: steps.append(what), **stack)
     whole = train(base, tmp_path / "b", noisy, **stack)
     assert set(steps) == {"epoch 3 of 3"}
