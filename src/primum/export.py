@@ -87,7 +87,10 @@ def _check_base(bundle: Bundle, model: ModelConfig, stack: StackConfig, root: Pa
             "be neither merged nor converted; serve it as it is, or train with model.quantisation: none"
         )
     if identify_base(model, stack, root) != bundle.card.base_hash:
-        raise BadInput(f"this is an adapter of {bundle.card.base_id}; choose that base with --model")
+        raise BadInput(
+            f"this is an adapter of {bundle.card.base_id} ({bundle.card.base_hash[:12]}); choose that base with "
+            "--model"
+        )
 
 
 def _merged(bundle: Bundle, model: ModelConfig, root: Path, draft: Path) -> float:
@@ -109,9 +112,12 @@ def _mlx(bundle: Bundle, model: ModelConfig, root: Path, draft: Path) -> float:
 
 
 def _mlx_adapter(bundle: Bundle, model: ModelConfig, root: Path, draft: Path) -> float:
-    """Convert and convert back: the same bytes, or nothing is left."""
+    """Convert and convert back: the same bytes, or nothing is left. mlx-lm must know the base as well."""
     from primum.backends.mlx.convert import mlx_to_peft, peft_to_mlx, read_peft
 
+    adapted = open_backend(model, StackConfig(backend="mlx"), root).with_adapter(Path(bundle.path))
+    if bundle.card.parity is not None:
+        require_parity("adapter", bundle.card.parity, adapted, bundle.card.renderer)
     folder, _ = locate(model, root)
     peft_to_mlx(Path(bundle.path), draft, _layers(folder))
     with tempfile.TemporaryDirectory(dir=draft.parent) as back:

@@ -67,10 +67,16 @@ def require_parity(system: str, parity: Parity, adapted: Backend, renderer: Rend
     same = np.isfinite(there) == np.isfinite(here)
     apart = float(np.nanmax(np.abs(there - here), initial=0.0)) if same.all() else float("inf")
     if apart > allowed:
+        moved = parity.numerics != adapted.numerics
+        mend = (
+            "score it where it was trained (stack.backend, model.dtype, model.quantisation)"
+            if moved
+            else "its files or the libraries are not those of its training: train it again"
+        )
         raise BadInput(
             f"the {system} was trained on {parity.numerics} and says something else on {adapted.numerics}: its "
             f"log-probabilities on {PROBES} made-up records differ by up to {apart:.2g} (allowed: {allowed:g}); "
-            "score it where it was trained (stack.backend, model.dtype, model.quantisation)"
+            f"{mend}"
         )
     return apart
 

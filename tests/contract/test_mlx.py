@@ -116,41 +116,50 @@ FAMILIES: dict[str, dict[str, Any]] = {
 }
 
 
-def family_base(name: str, base_folder: Path, folder: Path) -> Path:
-    """A tiny random base of another architecture, with the tiny base's tokenizer."""
-    shutil.copytree(base_folder, folder)
-    tokenizer = transformers.AutoTokenizer.from_pretrained(base_folder)
-    torch.manual_seed(1)
-    config = transformers.AutoConfig.for_model(
-        name.partition("-")[0],
-        vocab_size=len(tokenizer),
-        hidden_size=32,
-        intermediate_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        max_position_embeddings=512,
-        tie_word_embeddings=name == "gemma2",
-        pad_token_id=0,
-        eos_token_id=3,
-        bos_token_id=None,
-        initializer_range=0.2,
-        **FAMILIES[name],
+def family_base(name: str, folder: Path) -> Path:
+    return tiny_base.of_kind(
+        folder, name.partition("-")[0], tie_word_embeddings=name == "gemma2", **FAMILIES[name]
     )
-    transformers.AutoModelForCausalLM.from_config(config).save_pretrained(folder)
-    return folder
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-def test_other_architectures_say_what_they_say_on_torch(
-    name: str, base_folder: Path, parts: Parts, tmp_path: Path
-) -> None:
-    folder = family_base(name, base_folder, tmp_path / name)
+def test_other_architectures_say_what_they_say_on_torch(name: str, parts: Parts, tmp_path: Path) -> None:
+    folder = family_base(name, tmp_path / name)
     here, there = open_on("mlx", folder), open_on("cpu", folder)
     prompts = prompts_of(parts)[:4]
     np.testing.assert_allclose(here.score(prompts, MANY), there.score(prompts, MANY), atol=PARITY)
     trained_on(here, parts, tmp_path / "r")
     scores = [b.with_adapter(tmp_path / "r").score(prompts, MANY) for b in (here, there)]
+    np.testing.assert_allclose(scores[0], scores[1], atol=PARITY)
+
+
+def test_a_window_that_mlx_lm_leaves_out_is_the_context(parts: Parts, tmp_path: Path) -> None:
+    """Beyond it another model would answer: 0.8 nats apart."""
+    folder = tiny_base.of_kind(tmp_path / "m", "mistral", sliding_window=60)
+    here, there = open_on("mlx", folder), open_on("cpu", folder)
+    short, long = "Ill?", parts[1][0].prompt + "x" * 60
+    assert here.measure([short, long], LABELS).too_long == 1
+    scores = here.score([short, long], LABELS)
+    np.testing.assert_allclose(scores[0], there.score([short], LABELS)[0], atol=PARITY)
+    assert np.isnan(scores[1]).all()
+    whole = tiny_base.of_kind(tmp_path / "q", "qwen2", sliding_window=60, use_sliding_window=False)
+    assert open_on("mlx", whole).measure([short, long], LABELS).too_long == 0
+
+
+def test_the_routers_of_experts_are_left_out(parts: Parts, tmp_path: Path) -> None:
+    """transformers has no linear layer in their place, so nothing else could read the adapter."""
+    folder = tiny_base.of_kind(
+        tmp_path / "moe",
+        "qwen2_moe",
+        num_experts=4,
+        num_experts_per_tok=2,
+        moe_intermediate_size=32,
+        shared_expert_intermediate_size=32,
+    )
+    here, there = open_on("mlx", folder), open_on("cpu", folder)
+    trained_on(here, parts, tmp_path / "r")
+    prompts = prompts_of(parts)[:4]
+    scores = [b.with_adapter(tmp_path / "r").score(prompts, LABELS) for b in (here, there)]
     np.testing.assert_allclose(scores[0], scores[1], atol=PARITY)
 
 
@@ -212,7 +221,7 @@ def test_a_training_takes_the_very_steps_of_torch(
     """Twenty-two records in batches of eight, in micro-batches of three, against torch's AdamW by hand."""
     from peft import PeftModel
 
-    from primum.backends import training
+    from primum.backends import epochs
 
     recipe = SHORT.model_copy(
         update={"weight_decay": 0.1, "micro_batch_size": 3, "learning_rate": 5e-3, "class_balanced": False}
@@ -228,7 +237,7 @@ def test_a_training_takes_the_very_steps_of_torch(
     chat = mlx_backend._base.chat
     prompts = chat.prompts([e.prompt for e in few])
     answers = [[*chat.answer(str(e.answer)), chat.end_of_turn] for e in few]
-    order = training.epoch_order(
+    order = epochs.epoch_order(
         [str(e.answer) for e in few],
         0,
         7,
@@ -276,10 +285,8 @@ def test_only_the_uppermost_layers_and_the_named_modules_are_trained(
     np.testing.assert_allclose(scores[0], scores[1], atol=PARITY)
 
 
-def test_the_head_is_never_trained(
-    mlx_backend: Backend, base_folder: Path, parts: Parts, tmp_path: Path
-) -> None:
-    untied = open_on("mlx", family_base("llama", base_folder, tmp_path / "untied"))
+def test_the_head_is_never_trained(parts: Parts, tmp_path: Path) -> None:
+    untied = open_on("mlx", family_base("llama", tmp_path / "untied"))
     trained_on(untied, parts, tmp_path / "r")
     assert not any("lm_head" in name for name in read_peft(tmp_path / "r")[0].modules)
     for target in ("nowhere_proj", "lm_head"):
@@ -487,6 +494,7 @@ def test_what_is_no_base_is_refused_in_one_line(base_folder: Path, tmp_path: Pat
     config = json.loads((broken("wide") / "config.json").read_text())
     (tmp_path / "wide" / "config.json").write_text(json.dumps({**config, "num_hidden_layers": 3}))
     (broken("strange") / "config.json").write_text(json.dumps({**config, "model_type": "unheard_of"}))
+    tiny_base.of_kind(tmp_path / "keyless", "gpt2")
     (broken("layered") / "config.json").write_text(
         json.dumps({**config, "rope_parameters": {"full_attention": {"rope_theta": 1.0}}})
     )
@@ -498,6 +506,7 @@ def test_what_is_no_base_is_refused_in_one_line(base_folder: Path, tmp_path: Pat
         "garbled": "tokenizer cannot be read",
         "wide": "missing",
         "strange": "does not know its architecture",
+        "keyless": "does not know its architecture",
         "layered": "rope_parameters",
         "nowhere": "neither a folder nor a hub id",
     }.items():

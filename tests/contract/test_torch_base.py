@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -260,6 +261,19 @@ def test_an_adapter_that_lacks_weights_is_refused(
     (tmp_path / "b" / "adapter_model.safetensors").write_bytes(b"cut")
     with pytest.raises(BadInput, match="weights cannot be read"):
         torch_backend.with_adapter(tmp_path / "b")
+
+
+def test_an_adapter_whose_start_changes_the_base_is_refused_and_the_base_stays(
+    torch_backend: Backend, adapter: Path, tmp_path: Path
+) -> None:
+    """peft would take PiSSA's share out of weights that all backends of the process have in common."""
+    bare = torch_backend.score(PROMPTS, LABELS)
+    shutil.copytree(adapter, tmp_path / "a")
+    config = json.loads((adapter / "adapter_config.json").read_text())
+    (tmp_path / "a" / "adapter_config.json").write_text(json.dumps({**config, "init_lora_weights": "pissa"}))
+    with pytest.raises(BadInput, match=r"init_lora_weights \(pissa\) changes the base"):
+        torch_backend.with_adapter(tmp_path / "a")
+    np.testing.assert_array_equal(torch_backend.score(PROMPTS, LABELS), bare)
 
 
 # Memory

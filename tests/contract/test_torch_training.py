@@ -273,6 +273,19 @@ def test_a_damaged_candidate_is_trained_again_and_the_finished_ones_stay(
     assert (tmp_path / "r2s7" / "candidate.json").stat().st_mtime_ns == before
 
 
+def test_what_a_call_that_was_killed_at_its_very_end_left_is_removed(
+    torch_backend: Backend, parts: Parts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from primum.backends import training
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training.shutil, "rmtree", lambda *_, **__: None)
+        first = one(torch_backend, parts, tmp_path / "r")
+    assert (tmp_path / "r" / "checkpoints").exists()
+    assert one(torch_backend, parts, tmp_path / "r") == first
+    assert len(list((tmp_path / "r").iterdir())) == 3
+
+
 @pytest.mark.parametrize(
     "change", [{"micro_batch_size": 3}, {"gradient_checkpointing": True}, {"packing": True}]
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 TEMPLATE = (
     "{% for m in messages %}{{ '<|' + m['role'] + '|>' + m['content'] }}"
@@ -45,4 +46,29 @@ def build(folder: Path, *, hidden: int = 32, layers: int = 2, context: int = 512
         bos_token_id=None,
     )
     LlamaForCausalLM(config).save_pretrained(folder)
+    return folder
+
+
+def of_kind(folder: Path, kind: str, **more: Any) -> Path:
+    """A random base of another architecture (its `model_type`), with the tiny base's tokenizer."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+
+    build(folder)
+    shape: dict[str, Any] = {
+        "vocab_size": len(AutoTokenizer.from_pretrained(folder)),
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "max_position_embeddings": 512,
+        "pad_token_id": 0,
+        "eos_token_id": 3,
+        "bos_token_id": None,
+        "initializer_range": 0.2,
+    }
+    torch.manual_seed(1)
+    model = AutoModelForCausalLM.from_config(AutoConfig.for_model(kind, **{**shape, **more}))
+    model.save_pretrained(folder)
     return folder

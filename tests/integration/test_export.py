@@ -119,6 +119,15 @@ def test_an_mlx_adapter_loads_in_mlx_lm(backend: Backend, bundle: Bundle, base: 
     assert logits[first[0]] - logits[first[1]] == pytest.approx(there[0] - there[1], abs=1e-3)
 
 
+def test_an_mlx_adapter_of_a_base_that_mlx_lm_does_not_know_is_refused(tmp_path: Path) -> None:
+    """Its bytes convert, but nothing could load them."""
+    folder = tiny_base.of_kind(tmp_path / "gpt2", "gpt2", n_embd=32, n_layer=2, n_head=4)
+    made = a_bundle(open_backend(model_of(folder), StackConfig(threads=1), tmp_path), tmp_path)
+    with pytest.raises(BadInput, match="mlx-lm does not know its architecture"):
+        export_bundle(made, model_of(folder), tmp_path, "mlx-adapter", tmp_path / "out", NOTE)
+    assert not (tmp_path / "out").exists()
+
+
 def test_gguf_holds_the_merged_tensors_and_the_tokenizers_words(
     backend: Backend, bundle: Bundle, base: Path, tmp_path: Path
 ) -> None:

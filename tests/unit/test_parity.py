@@ -80,6 +80,12 @@ def test_another_place_must_agree_within_what_its_arithmetic_allows(
         require_parity("adapter", parity, there, RENDERER)
 
 
+def test_a_difference_in_the_same_place_is_not_the_places_fault() -> None:
+    parity = take_parity(FakeBackend(), RENDERER)
+    with pytest.raises(BadInput, match="not those of its training: train it again"):
+        require_parity("adapter", parity, Elsewhere(parity.numerics, 0.5), RENDERER)
+
+
 def test_a_bundle_holds_no_words_of_a_record(tmp_path: Path) -> None:
     text = take_parity(FakeBackend(), RENDERER).model_dump_json()
     assert "female" not in text

@@ -10,18 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from primum.backends.base import Recipe
-from primum.backends.training import (
-    best_epoch,
-    epoch_order,
-    going,
-    is_over,
-    judge,
-    prune,
-    seal,
-    seal_sweep,
-    sealed,
-    sealed_sweep,
-)
+from primum.backends.epochs import best_epoch, epoch_order, going, is_over, judge
+from primum.backends.training import prune, seal, seal_sweep, sealed, sealed_sweep
 from primum.records import TrainingLog
 
 

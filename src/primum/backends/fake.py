@@ -17,7 +17,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from primum.backends import training
+from primum.backends import epochs, training
 from primum.backends.base import GenerationLimits, Progress, Recipe, Run, TextSizes
 from primum.errors import BadInput
 from primum.records import Candidate, Example, TrainingLog
@@ -119,8 +119,8 @@ class FakeBackend:
         weights = np.asarray(np.random.default_rng(inputs.seed).normal(0, 1e-3, x.shape[2]))
         log: list[TrainingLog] = []
         history: list[np.ndarray] = []
-        while not training.is_over(log, inputs.recipe):
-            for index in training.epoch_order(
+        while not epochs.is_over(log, inputs.recipe):
+            for index in epochs.epoch_order(
                 [str(e.answer) for e in inputs.examples],
                 len(log),
                 inputs.seed,
@@ -130,8 +130,8 @@ class FakeBackend:
             ):
                 miss = np.eye(len(inputs.labels))[gold[index]] - np.exp(_log_softmax(x[index] @ weights))
                 weights = weights + 0.1 * miss @ x[index]
-            macro_f1, loss = training.judge(truth.tolist(), _log_softmax(seen @ weights))
-            train_loss = training.judge(gold.tolist(), _log_softmax(x @ weights))[1]
+            macro_f1, loss = epochs.judge(truth.tolist(), _log_softmax(seen @ weights))
+            train_loss = epochs.judge(gold.tolist(), _log_softmax(x @ weights))[1]
             history.append(weights)
             log.append(
                 TrainingLog(
@@ -144,7 +144,7 @@ class FakeBackend:
             )
             if progress:
                 progress(f"epoch {len(log)} of {inputs.recipe.epochs}", len(gold), len(gold))
-        best = history[training.best_epoch(log).epoch - 1]
+        best = history[epochs.best_epoch(log).epoch - 1]
         weights_file = out_dir / training.CHECKPOINTS / training.ADAPTER_WEIGHTS
         save_file({_WEIGHTS: best}, weights_file)
         config = {"peft_type": "FAKE", "r": inputs.rank, "base_model_name_or_path": self.base_id}

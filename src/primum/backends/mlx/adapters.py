@@ -11,6 +11,7 @@ import mlx.core as mx
 import numpy as np
 from mlx.nn.layers.linear import Linear
 from mlx.nn.layers.quantized import QuantizedLinear
+from mlx_lm.models.switch_layers import SwitchGLU, SwitchMLP
 from mlx_lm.tuner.utils import linear_to_lora_layers
 
 from primum.backends.base import Recipe
@@ -51,8 +52,15 @@ def _other_base(base: Base, folder: Path) -> BadInput:
 
 
 def linear_modules(model: Any) -> list[tuple[str, Any]]:
-    """(full name, module) of every linear layer in the blocks, in the model's order; the lm_head is none."""
+    """(full name, module) of every linear layer in the blocks, in the model's order; the lm_head is none.
+
+    Nor are the routers of experts: transformers has other modules in their place.
+    """
     inside = {id(m) for layer in model.layers for m in layer.modules()}
+    for layer in model.layers:
+        for module in layer.modules():
+            if any(isinstance(child, SwitchGLU | SwitchMLP) for child in module.children().values()):
+                inside -= {id(module.get(name)) for name in ("gate", "router")}
     return [
         (name, module)
         for name, module in model.named_modules()

@@ -10,6 +10,7 @@ from typing import Any
 
 import mlx.core as mx
 from mlx.utils import tree_flatten
+from mlx_lm.models.cache import RotatingKVCache, make_prompt_cache
 from mlx_lm.tokenizer_utils import load as load_tokenizer
 from mlx_lm.utils import load_model
 from safetensors import SafetensorError, safe_open
@@ -73,7 +74,7 @@ def open_base(model: ModelConfig, root: Path) -> Base:
         model=loaded,
         config=config,
         chat=chat,
-        context=context_of(text.get("max_position_embeddings"), model, base_id),
+        context=context_of(_own_context(text, loaded), model, base_id),
         numerics=f"mlx/{dtype}" + (f"+q{quantised['bits']}" if quantised else ""),
         tensors=tensors,
     )
@@ -113,7 +114,7 @@ def _load_weights(folder: Path, base_id: str) -> tuple[Any, dict[str, Any]]:
         model, config = load_model(folder, model_config=_rope(raw))
     except Exception as error:  # mlx-lm raises whatever its parts raise; it does not quote a weight
         text = str(error)
-        if "not supported" in text:
+        if "not supported" in text or isinstance(error, TypeError | KeyError | AttributeError):
             raise BadInput(f"base model '{base_id}': mlx-lm does not know its architecture") from None
         if text.startswith(("Missing", "Received", "Expected shape")):
             raise BadInput(
@@ -138,6 +139,21 @@ def _rope(config: dict[str, Any]) -> dict[str, Any]:
     if parameters.get("rope_type", "default") != "default":
         old["rope_scaling"] = {k: v for k, v in parameters.items() if k != "rope_theta"}
     return {key: value for key, value in old.items() if config.get(key) is None}
+
+
+def _own_context(text: dict[str, Any], model: Any) -> int | None:
+    """Tokens. Where mlx-lm leaves a base's sliding window out, it computes what the base does up to the window."""
+    own: int | None = text.get("max_position_embeddings")
+    window: int | None = text.get("sliding_window")
+    kinds = text.get("layer_types") or ["sliding_attention"]
+    slides = text.get("use_sliding_window", True) and "sliding_attention" in kinds
+    if (
+        window is None
+        or not slides
+        or any(isinstance(cache, RotatingKVCache) for cache in make_prompt_cache(model))
+    ):
+        return own
+    return min(window, own or window)
 
 
 def _unreadable(base_id: str, error: Exception) -> BadInput:

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from safetensors import SafetensorError, TensorSpec, deserialize, serialize
 
-from primum.backends.training import ADAPTER_CONFIG, ADAPTER_WEIGHTS
+from primum.backends.training import ADAPTER_CONFIG, ADAPTER_WEIGHTS, PLAIN_STARTS
 from primum.errors import BadInput
 
 MLX_WEIGHTS = "adapters.safetensors"
@@ -48,8 +48,6 @@ _SILENT = {
     "task_type",
 }
 """Keys that change nothing once the tensors are there: which modules, the tensors' names say."""
-_PLAIN_STARTS = (None, True, False, "gaussian", "orthogonal")
-"""Initialisations that leave the base as it is; with others (pissa, olora ...) the adapter is not for the base."""
 
 
 class Tensor(NamedTuple):
@@ -231,7 +229,7 @@ def _check_config(folder: Path, config: Mapping[str, Any]) -> None:
     numbers = [config.get("r"), config.get("lora_alpha")]
     if not all(isinstance(n, int | float) and not isinstance(n, bool) and n > 0 for n in numbers):
         raise BadInput(f"{folder}: {ADAPTER_CONFIG} lacks r or lora_alpha; it is no LoRA adapter")
-    if config.get("init_lora_weights") not in _PLAIN_STARTS:
+    if config.get("init_lora_weights") not in PLAIN_STARTS:
         raise _cannot(folder, f"init_lora_weights: {config['init_lora_weights']}, which changes the base")
     for key, value in config.items():
         if key not in _SAID | _SILENT and value and (key, value) != ("bias", "none"):

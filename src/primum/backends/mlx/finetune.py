@@ -23,7 +23,7 @@ from mlx_lm.tuner.callbacks import TrainingCallback
 from mlx_lm.tuner.datasets import CacheDataset
 from safetensors.numpy import load_file, save
 
-from primum.backends import training
+from primum.backends import epochs, training
 from primum.backends.base import Progress, Recipe
 from primum.backends.mlx.adapters import (
     adapter_arrays,
@@ -38,7 +38,7 @@ from primum.backends.mlx.batches import Batch, completion_loss, micro_batches
 from primum.backends.mlx.convert import peft_config, read_peft, write_peft
 from primum.backends.mlx.manners import nowhere, own_display
 from primum.backends.mlx.optimizer import ClippedAdamW, learning_rates
-from primum.backends.mlx.scoring import Parts, score_tokens, split
+from primum.backends.mlx.scoring import Parts, check_tree, score_tokens, split
 from primum.backends.tree import build_tree
 from primum.errors import BadInput, PrimumError
 from primum.records import Candidate, TrainingLog
@@ -61,7 +61,7 @@ def finetune(
     if candidate is not None:
         return candidate
     whole = training.sealed(out_dir)
-    if not whole or not training.is_over(whole[-1][1], inputs.recipe):
+    if not whole or not epochs.is_over(whole[-1][1], inputs.recipe):
         _Training(base, inputs, model, chosen, out_dir, progress).run(whole[-1] if whole else None)
         whole = training.sealed(out_dir)
     return _conclude(out_dir, inputs, whole)
@@ -116,6 +116,7 @@ class _Training:
         self._validation = base.chat.prompts([e.prompt for e in inputs.validation])
         self._gold = [inputs.labels.index(str(e.answer)) for e in inputs.validation]
         self._tree = build_tree([base.chat.answer(v) for v in inputs.labels], base.chat.end_of_turn)
+        check_tree(model, self._tree, max(map(len, self._validation)))  # now, not after an epoch
 
     def run(self, resume: Sealed | None) -> None:
         """Train epoch by epoch to the end. Raises PrimumError when it diverges before the first one is kept."""
@@ -123,7 +124,7 @@ class _Training:
         if resume:
             self._restore(resume[0])
         try:
-            while not training.is_over(entries, self._recipe):
+            while not epochs.is_over(entries, self._recipe):
                 entries.append(self._epoch(len(entries)))
                 self._seal(entries)
         except _Diverged as stop:
@@ -140,7 +141,7 @@ class _Training:
         losses = self._learn(epoch)
         self._model.eval()
         scores = score_tokens(self._parts, self._validation, self._tree, self._base.chat.pad)
-        macro_f1, loss = training.judge(self._gold, scores)
+        macro_f1, loss = epochs.judge(self._gold, scores)
         return TrainingLog(
             epoch=epoch + 1,
             train_loss=sum(losses) / len(losses),
@@ -177,7 +178,7 @@ class _Training:
         return watch.losses
 
     def _batches(self, epoch: int) -> list[Batch]:
-        order = training.epoch_order(
+        order = epochs.epoch_order(
             [str(e.answer) for e in self._inputs.examples],
             epoch,
             self._inputs.seed,
@@ -263,7 +264,7 @@ class _Watch(TrainingCallback):
 
 def _conclude(out_dir: Path, inputs: training.TrainingInputs, whole: Sequence[Sealed]) -> Candidate:
     entries = whole[-1][1]
-    best = training.best_epoch(entries).epoch
+    best = epochs.best_epoch(entries).epoch
     folder = next(f for f, log_ in whole if log_[-1].epoch == best)
     _, config = read_peft(folder)
     weights = folder / training.ADAPTER_WEIGHTS

@@ -72,7 +72,7 @@ def score_tokens(
     A batch has the shape that its length bucket fixes (spare rows are filled up), so the kernels do the same
     work in the same order for a row whatever stands beside it, and its bits do not depend on it.
     """
-    _check_tree(parts.model, tree, max(map(len, prompts), default=0))
+    check_tree(parts.model, tree, max(map(len, prompts), default=0))
     result = np.full((len(prompts), len(tree.steps)), np.nan)
     done = 0
     for width, rows in _batches([len(p) for p in prompts]):
@@ -84,7 +84,7 @@ def score_tokens(
     return result
 
 
-def _check_tree(model: Any, tree: Tree, longest: int) -> None:
+def check_tree(model: Any, tree: Tree, longest: int) -> None:
     """Refuse a tree where the base keeps something else than all keys and values: recurrent layers, windows."""
     if not tree.tokens:
         return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from peft import PeftModel, get_peft_model_state_dict
 from safetensors import safe_open
 
 from primum.backends.torch.base_model import Base
-from primum.backends.training import ADAPTER_CONFIG, ADAPTER_WEIGHTS
+from primum.backends.training import ADAPTER_CONFIG, ADAPTER_WEIGHTS, PLAIN_STARTS
 from primum.errors import BadInput
 from primum.failures import is_out_of_memory
 
@@ -25,6 +26,8 @@ def load_adapter(base: Base, folder: Path) -> Any:
     if not (folder / ADAPTER_CONFIG).is_file() or not (folder / ADAPTER_WEIGHTS).is_file():
         raise BadInput(f"{folder}: no {ADAPTER_CONFIG} and {ADAPTER_WEIGHTS}; give an adapter's folder")
     refused = f"{folder}: this adapter does not load on '{base.id}'"
+    if _start(folder) not in PLAIN_STARTS:
+        raise BadInput(f"{refused}: its init_lora_weights ({_start(folder)}) changes the base")
     try:
         with safe_open(folder / ADAPTER_WEIGHTS, framework="numpy") as file:
             shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
@@ -50,6 +53,15 @@ def load_adapter(base: Base, folder: Path) -> Any:
     if wanted != shapes.keys():
         raise BadInput(f"{refused}: its file holds {len(shapes)} weights, its configuration {len(wanted)}")
     return model.eval()
+
+
+def _start(folder: Path) -> Any:
+    """`init_lora_weights`; None where the configuration cannot be read, which peft will say."""
+    try:
+        start = json.loads((folder / ADAPTER_CONFIG).read_bytes())["init_lora_weights"]
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+    return start
 
 
 def _module_of(name: str) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 import transformers
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedConfig
 
 from primum.backends.base_files import hash_base, locate
 from primum.backends.chat import Chat
@@ -82,6 +82,7 @@ def _load_weights(folder: Path, base_id: str, placement: Placement) -> Any:
     try:
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             folder,
+            config=_undisturbed(AutoConfig.from_pretrained(folder, local_files_only=True)),
             dtype=placement.dtype,
             device_map={"": str(placement.device)},
             attn_implementation=placement.attention,
@@ -95,7 +96,7 @@ def _load_weights(folder: Path, base_id: str, placement: Placement) -> Any:
             raise
         if placement.attention and "does not support" in str(error):
             raise BadInput(
-                f"model.attention: '{base_id}' does not support {placement.attention}; set sdpa or eager"
+                f"model.attention: '{base_id}' does not support {placement.attention}; set auto"
             ) from None
         raise BadInput(
             f"base model '{base_id}': its weights cannot be read ({type(error).__name__}); "
@@ -109,3 +110,16 @@ def _load_weights(folder: Path, base_id: str, placement: Placement) -> Any:
         )
     model.requires_grad_(False)
     return model.eval()
+
+
+def _undisturbed(config: Any) -> Any:
+    """Without the dropout that an architecture brings (GPT-2 and OPT: 0.1): the recipe alone says what is dropped.
+
+    It would draw from the process's generator, in whichever order candidates that share the threads come to it.
+    """
+    for key, value in vars(config).items():
+        if isinstance(value, PreTrainedConfig):
+            _undisturbed(value)
+        elif "drop" in key and isinstance(value, int | float) and not isinstance(value, bool):
+            setattr(config, key, type(value)(0))
+    return config

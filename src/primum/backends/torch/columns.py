@@ -5,6 +5,7 @@ Works by hooks on transformers' own modules, so architectures, adapters and 4-bi
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -37,10 +38,10 @@ def one_column(model: Any) -> Iterator[Columns]:
     """
     columns = Columns()
     whole = inner(model)
-    decoder = whole.base_model
-    hooks = [decoder.register_forward_hook(lambda _, __, output: _cut(output, columns))]
+    head = whole.get_output_embeddings()
+    hooks = [head.register_forward_pre_hook(lambda _, given: (columns.of(given[0]), *given[1:]))]
     if whole.config.model_type in _TRIMMED:
-        mlp = decoder.layers[-1].mlp
+        mlp = whole.base_model.layers[-1].mlp
         hooks.append(mlp.register_forward_pre_hook(lambda _, given: (columns.of(given[0]), *given[1:])))
     try:
         yield columns
@@ -54,6 +55,6 @@ def inner(model: Any) -> Any:
     return model.get_base_model() if isinstance(model, PeftModel) else model
 
 
-def _cut(output: Any, columns: Columns) -> Any:
-    output.last_hidden_state = columns.of(output.last_hidden_state)
-    return output
+def takes_positions(model: Any) -> bool:
+    """Whether the architecture lets its caller say each token's position; without, it counts them by itself."""
+    return "position_ids" in inspect.signature(type(inner(model)).forward).parameters

@@ -8,8 +8,9 @@ from typing import Any
 
 import torch
 
-from primum.backends import training
+from primum.backends import epochs, training
 from primum.backends.torch.base_model import Base
+from primum.backends.torch.columns import takes_positions
 from primum.backends.torch.ranks import ALONE, Ranks
 from primum.records import Example
 
@@ -100,7 +101,7 @@ class Feed:
         ]
 
     def _order(self, member: training.TrainingInputs) -> list[int]:
-        return training.epoch_order(
+        return epochs.epoch_order(
             [str(e.answer) for e in member.examples],
             self._epoch,
             member.seed,
@@ -174,3 +175,18 @@ def _pack(records: Sequence[Record]) -> list[list[Record]]:
         else:
             row.append(record)
     return rows
+
+
+@torch.inference_mode()
+def keeps_apart(model: Any) -> bool:
+    """Whether records packed into one row see nothing of each other. Configurations do not tell, so it is tried.
+
+    Two rows whose first records differ and whose second ones are alike: what is made of the second must be too.
+    """
+    if not takes_positions(model):
+        return False
+    tokens = [[1, 2, 3, 4, 5, 6], [6, 5, 4, 4, 5, 6]]
+    places = torch.tensor([[0, 1, 2, 0, 1, 2]] * 2, device=model.device)
+    ids = torch.tensor(tokens, device=model.device)
+    one, other = model(input_ids=ids, position_ids=places, use_cache=False).logits[:, 3:].float()
+    return bool(torch.allclose(one, other, rtol=1e-3, atol=1e-3, equal_nan=True))

@@ -21,9 +21,10 @@ import numpy as np
 import torch
 from trl.trainer.sft_config import SFTConfig
 
-from primum.backends import training
+from primum.backends import epochs, training
 from primum.backends.base import Progress, Recipe, Run
 from primum.backends.torch.base_model import Base
+from primum.backends.torch.feed import keeps_apart
 from primum.backends.torch.fleet import name_of
 from primum.backends.torch.ranks import ranks_here
 from primum.backends.torch.sharding import check_sharding
@@ -80,7 +81,7 @@ def _train(
 ) -> None:
     whole = ranks_here().led(lambda: training.sealed_sweep(home))
     logs: Logs = whole[-1][1] if whole else ((),) * len(members)
-    if not training.going(logs, members[0].recipe):
+    if not epochs.going(logs, members[0].recipe):
         return
     arguments = _arguments(base, members[0], home, trackers)
     with (
@@ -107,7 +108,7 @@ def _conclude(
         (i for i, candidate in enumerate(done) if not candidate), key=lambda i: folders[i] == home
     ):
         entries = whole[-1][1][i]
-        best = training.best_epoch(entries).epoch
+        best = epochs.best_epoch(entries).epoch
         folder = next(f for f, logs in whole if max(map(len, logs)) == best) / name_of(members[i])
         config = json.loads((folder / training.ADAPTER_CONFIG).read_text(encoding="utf-8"))
         # A folder of this machine would be written here, and the set of modules in an order of its own.
@@ -134,6 +135,7 @@ def _arguments(base: Base, member: training.TrainingInputs, home: Path, trackers
         optim="adamw_torch_fused" if recipe.optimizer == "adamw" else recipe.optimizer,
         neftune_noise_alpha=recipe.neftune_alpha,
         dataset_kwargs={"skip_prepare_dataset": True},
+        router_aux_loss_coef=0.0,  # a loss on routers, which are frozen
         max_length=None,
         save_strategy="epoch",
         eval_strategy="no",
@@ -161,16 +163,13 @@ def _check(base: Base, recipe: Recipe, trackers: Sequence[str]) -> None:
         )
     if base.model.dtype == torch.float16 and base.device.type != "cuda":
         raise BadInput("model.dtype: float16 trains on a CUDA device only; use float32 or bfloat16")
-    kinds = set(getattr(base.model.config.get_text_config(), "layer_types", None) or ())
-    if recipe.packing and kinds - {"full_attention", "sliding_attention"}:
-        raise BadInput(
-            "model.recipe.packing: this base's recurrent layers would mix the records; set it to false"
-        )
     if recipe.packing and "flash" in str(base.model.config._attn_implementation):
         # It takes no mask: between rows of restarted positions it would let records see one another.
         raise BadInput(
             "model.recipe.packing: flash attention would mix the records; set model.attention: sdpa"
         )
+    if recipe.packing and not keeps_apart(base.model):
+        raise BadInput("model.recipe.packing: this base's layers would mix the records; set it to false")
     for name in trackers:
         if importlib.util.find_spec(name) is None:
             raise BadInput(

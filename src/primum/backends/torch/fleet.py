@@ -16,9 +16,11 @@ from typing import Any
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
-from peft.tuners.lora import LoraLayer
+from peft.tuners.lora import LoraLayer, ParamWrapper
 from peft.tuners.tuners_utils import BaseTunerLayer
 from safetensors.torch import load_file, save_file
+from torch.nn import Linear
+from transformers.pytorch_utils import Conv1D
 
 from primum.backends.base import Recipe
 from primum.backends.torch.lower import lower_layers
@@ -26,6 +28,10 @@ from primum.backends.training import ADAPTER_WEIGHTS, TrainingInputs
 from primum.errors import BadInput
 
 _TARGETS = "model.recipe.target_modules: not linear layers of this base, or its lm_head; use all-linear"
+_NOT_ALL = (
+    "model.recipe.target_modules: this base has layers that LoRA cannot adapt (experts, routers, state spaces), so "
+    "all-linear is not for it; name linear layers, for example [q_proj, k_proj, v_proj, o_proj]"
+)
 
 
 def name_of(inputs: TrainingInputs) -> str:
@@ -123,6 +129,8 @@ class Fleet:
             if not lanes:
                 return usual(x, *args, **kwargs)
             y = layer.base_layer(x, *args, **kwargs)
+            if not isinstance(y, torch.Tensor):  # a router, which says where a token goes
+                raise BadInput(_NOT_ALL)
             return (_by_variant if layer.lora_variant else _plain)(layer, x, y, lanes)
 
         layer.forward = forward
@@ -216,23 +224,23 @@ class _LowRank(torch.autograd.Function):
 
 def _adapted(base: Any, members: Sequence[TrainingInputs]) -> PeftModel:
     recipe = members[0].recipe
-    targets, layers = _targets(base, recipe)
+    targets, numbers = _targets(base, recipe)
+    refused = _NOT_ALL if recipe.target_modules == "all-linear" else _TARGETS
     model: Any = None
     try:
         for member in members:
             torch.manual_seed(member.seed)
-            config = _lora(member, targets, layers)
+            config = _lora(member, targets, numbers)
             if model is None:
                 model = get_peft_model(base, config, adapter_name=name_of(member))
             else:
                 model.add_adapter(name_of(member), config)
-    except ValueError as error:
-        if "arget modules" in str(error):
-            raise BadInput(_TARGETS) from None
-        raise
-    linear = all(layer.lora_A for layer in model.modules() if isinstance(layer, LoraLayer))
+    except ValueError:  # peft's word for modules that are not there, or that it cannot adapt
+        raise BadInput(refused) from None
+    layers = [layer for layer in model.modules() if isinstance(layer, LoraLayer)]
+    linear = all(layer.lora_A and not isinstance(layer, ParamWrapper) for layer in layers)
     if isinstance(base.get_output_embeddings(), BaseTunerLayer) or not linear:
-        raise BadInput(_TARGETS)
+        raise BadInput(refused)
     return model
 
 
@@ -260,7 +268,7 @@ def _targets(base: Any, recipe: Recipe) -> tuple[str | list[str], list[int] | No
         raise BadInput(f"model.recipe.layers: {recipe.layers} are more than the {depth} layers of this base")
     if targets == "all-linear":
         head = base.get_output_embeddings()
-        linear = [n for n, m in base.named_modules() if isinstance(m, torch.nn.Linear) and m is not head]
+        linear = [n for n, m in base.named_modules() if isinstance(m, Linear | Conv1D) and m is not head]
         targets = tuple(sorted({n.rpartition(".")[2] for n in linear}))
     names = [targets] if isinstance(targets, str) else list(targets)
     return names, list(range(depth - recipe.layers, depth))

@@ -18,13 +18,13 @@ import torch
 
 from primum.backends.base import GenerationLimits, Progress
 from primum.backends.chat import Chat
-from primum.backends.torch.columns import Columns, inner, one_column
+from primum.backends.torch.columns import Columns, inner, one_column, takes_positions
 from primum.backends.torch.memory import release
 from primum.backends.tree import Tree, build_tree
 from primum.errors import BadInput
 from primum.failures import is_out_of_memory
 
-__all__ = ["Tree", "build_tree", "generate_texts", "score_tokens"]
+__all__ = ["Tree", "build_tree", "check_tree", "generate_texts", "score_tokens"]
 _TOKENS_PER_BATCH = {"cpu": 768, "cuda": 4096}
 """Enough for the matrix products; more would only fill up more spare rows."""
 
@@ -38,7 +38,7 @@ def score_tokens(
     work in the same order for a row whatever stands beside it, and its bits do not depend on it. Where a
     bucket's batches do not fit into memory, the whole bucket is scored in halved ones.
     """
-    _check_tree(model.config.get_text_config(), tree, max(map(len, prompts), default=0))
+    check_tree(model, tree, max(map(len, prompts), default=0))
     result = np.full((len(prompts), len(tree.steps)), np.nan)
     device, done = model.device.type, 0
     with one_column(model) as columns:
@@ -79,11 +79,17 @@ def _filled(rows: list[int], size: int) -> list[int]:
     return [*rows, *([rows[0]] * (size - len(rows)))]
 
 
-def _check_tree(config: Any, tree: Tree, longest: int) -> None:
-    """Refuse a tree where the base's layers would not keep to its mask: recurrent ones, sliding windows."""
+def check_tree(model: Any, tree: Tree, longest: int) -> None:
+    """Refuse a tree where the base's layers would not keep to its mask and its positions.
+
+    Recurrent layers and sliding windows do not, nor does ALiBi, which counts positions by the mask or the cache.
+    """
+    config = model.config.get_text_config()
     recurrent = set(getattr(config, "layer_types", None) or ()) - {"full_attention", "sliding_attention"}
-    window = getattr(config, "sliding_window", None)
-    if tree.tokens and (recurrent or (window and _width(longest) + len(tree.tokens) >= window)):
+    window = getattr(config, "sliding_window", None) or getattr(config, "window_size", None)
+    narrow = window and _width(longest) + len(tree.tokens) >= window
+    counts = not takes_positions(model) or getattr(config, "alibi", False)
+    if tree.tokens and (recurrent or narrow or counts):
         raise BadInput(
             "prompt.verbalizers: this base cannot score answers of several tokens on prompts of this length; "
             "choose words that its tokenizer keeps whole and that begin differently"
@@ -124,8 +130,10 @@ def _forward(  # noqa: PLR0913
     ids = torch.tensor([[*p, *[pad] * (width - len(p))] for p in prompts], device=model.device)
     columns.wanted = lengths - 1
     first = model(input_ids=ids, use_cache=bool(tree.tokens))
+    # Whole where an architecture makes them past its head's module.
+    last = first.logits if first.logits.shape[1] == 1 else columns.of(first.logits)
     if not tree.tokens:
-        return first.logits
+        return last
     columns.wanted = None
     with _masked_attention(model):
         nodes = model(
@@ -135,7 +143,7 @@ def _forward(  # noqa: PLR0913
             past_key_values=first.past_key_values,
             use_cache=True,
         )
-    return torch.cat([first.logits, nodes.logits], dim=1)
+    return torch.cat([last, nodes.logits], dim=1)
 
 
 def _tree_mask(lengths: torch.Tensor, width: int, tree: Tree, dtype: torch.dtype) -> torch.Tensor:

@@ -19,21 +19,21 @@ from transformers import PrinterCallback, TrainerCallback
 from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
-from primum.backends import training
+from primum.backends import epochs, training
 from primum.backends.base import Progress
 from primum.backends.torch.base_model import Base
 from primum.backends.torch.feed import Feed, encode
 from primum.backends.torch.fleet import Fleet
 from primum.backends.torch.lower import with_lower
 from primum.backends.torch.ranks import Ranks, ranks_here
-from primum.backends.torch.scoring import score_tokens
+from primum.backends.torch.scoring import check_tree, score_tokens
 from primum.backends.torch.sharding import divide_under, tree_for
 from primum.backends.tree import build_tree
 from primum.errors import PrimumError, Unavailable
 from primum.records import TrainingLog
 
 log = logging.getLogger(__name__)
-Logs = tuple[training.Log, ...]
+Logs = tuple[epochs.Log, ...]
 Map = Callable[..., Iterable[torch.Tensor]]
 """`map`, or that of a pool of threads."""
 
@@ -183,6 +183,7 @@ class Epochs(TrainerCallback):
         self._prompts = base.chat.prompts([e.prompt for e in part])
         self._gold = [labels.index(str(e.answer)) for e in part]
         self._tree = build_tree([base.chat.answer(v) for v in labels], base.chat.end_of_turn)
+        check_tree(base.model, self._tree, max(map(len, self._prompts)))  # now, not after an epoch
 
     @property
     def logs(self) -> Logs:
@@ -226,7 +227,7 @@ class Epochs(TrainerCallback):
             self._entries[i].append(entry)
             figures = entry.model_dump(exclude={"epoch", "seconds"})
             self.report({f"{self._fleet.names[i]}/{key}": value for key, value in figures.items()})
-        self._feed.going = training.going(self.logs, self._recipe)
+        self._feed.going = epochs.going(self.logs, self._recipe)
         control.should_training_stop |= not self._feed.going
 
     def _judge(self, name: str) -> tuple[float, float]:
@@ -234,7 +235,7 @@ class Epochs(TrainerCallback):
             scores = self._ranks.scored(
                 lambda prompts: score_tokens(model, prompts, self._tree, self._base.chat.pad), self._prompts
             )
-        return training.judge(self._gold, scores)
+        return epochs.judge(self._gold, scores)
 
 
 def make_trainer(  # noqa: PLR0913 - all that a training has
@@ -254,7 +255,7 @@ def make_trainer(  # noqa: PLR0913 - all that a training has
     records = with_lower(lower, encode(base, members[0].examples), width, size)
     apart = base.device.type == "cpu" and not ranks.sharded
     feed = Feed(members, records, base.chat.pad, apart=apart, ranks=ranks)
-    feed.going = training.going(logs, members[0].recipe)
+    feed.going = epochs.going(logs, members[0].recipe)
     watch = Epochs(base, fleet, feed, logs, ranks, progress)
     arguments.gradient_accumulation_steps = feed.accumulated
     return FleetTrainer(
