@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import re
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from primum.cli_holdouts import Commands
 from primum.errors import BadInput
-from primum.workspace import Workspace
+from primum.workspace import Workspace, writable
 
 if TYPE_CHECKING:
     from primum.config import StackConfig
@@ -70,17 +72,36 @@ def _write_down(workspace: Workspace, arguments: argparse.Namespace) -> None:
 
     if arguments.backend == "auto":
         raise BadInput("say which backend the machine has: primum stack setup cuda|mlx|cpu --host ...")
-    name = arguments.name or arguments.host.partition(".")[0]
+    user, at, _ = arguments.host.rpartition("@")
+    if at:
+        raise BadInput(f"--host: the machine's name only; give the user with --user {user}")
+    name = _name(arguments.name, arguments.host)
     keys = ("host", "user", "port", "key", "python", "folder")
     remote = {key: getattr(arguments, key) for key in keys if getattr(arguments, key) is not None}
+    if "key" in remote and not remote["key"].startswith("~"):  # a run may start in another folder
+        remote["key"] = str(Path(remote["key"]).resolve())
     differences: dict[str, Any] = {"backend": arguments.backend, "remote": remote}
     stack = validate(StackConfig, {"name": name, **differences}, "primum stack setup")
-    file = workspace.configs / "stacks" / f"{name}.yaml"
+    file = writable(workspace.configs / "stacks", "the folder of stacks") / f"{name}.yaml"
     if file.exists():
         raise BadInput(f"{file} exists already; choose another --name, or edit it")
     print(_probe(workspace, stack))
-    file.write_text(yaml.safe_dump(differences, sort_keys=False), encoding="utf-8")
+    file.write_text(yaml.safe_dump(differences, sort_keys=False, allow_unicode=True), encoding="utf-8")
     print(f"wrote {file}; use it with: python run.py --pipeline finetune --set stack={name}")
+
+
+def _name(given: str | None, host: str) -> str:
+    """The stack's name: a file's name, and in `--set stack=NAME` a word and no number. By default the host's."""
+    import yaml
+
+    first, _, rest = host.partition(".")
+    name = given or (first if re.search("[a-z]", first, re.IGNORECASE) else f"host-{first}-{rest}")
+    name = name if given else re.sub(r"[.:]+", "-", name).strip("-")
+    if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", name) or not isinstance(yaml.safe_load(name), str):
+        raise BadInput(
+            f"--name {name}: letters, digits, '.', '_' and '-' make a stack's name, and not digits alone"
+        )
+    return name
 
 
 def _show(workspace: Workspace, arguments: argparse.Namespace) -> None:

@@ -108,12 +108,13 @@ def _git(workspace: Workspace) -> Finding:
 
 
 def _configs(workspace: Workspace) -> Finding:
-    from primum.config import load_run
+    from primum.config import SECTIONS, load_run
 
     load_run(workspace.configs)
+    for section, folder in SECTIONS.items():
+        for file in sorted((workspace.configs / folder).glob("*.yaml")):
+            load_run(workspace.configs, overrides={section: file.stem})
     tasks = sorted(p.stem for p in (workspace.configs / "tasks").glob("*.yaml"))
-    for task in tasks:
-        load_run(workspace.configs, overrides={"task": task})
     return Finding("configuration", "ok", f"tasks: {', '.join(tasks)}")
 
 

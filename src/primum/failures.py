@@ -28,6 +28,7 @@ _NO_MEMORY = (
     "[metal::malloc]",
 )
 """What torch, CUDA, MLX and the system say, in lower case."""
+_NO_SPACE = ("disk is full", "No space left on device", "Disk quota exceeded", "File too large")
 _STOPPED = ("RunInterruptedException", "RunStoppedException")
 """ZenML's own, for a TERM signal in the middle of a step."""
 
@@ -76,12 +77,19 @@ def expected(error: BaseException) -> PrimumError | None:
     while seen is not None:
         if isinstance(seen, PrimumError):
             return seen
-        if getattr(seen, "errno", None) == errno.ENOSPC or "disk is full" in str(seen):
+        if is_disk_full(seen):
             return Unavailable(DISK_FULL)
         if is_out_of_memory(seen):
             return Unavailable(OUT_OF_MEMORY)
         seen = seen.__cause__ or seen.__context__
     return None
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """True for a full disk, a used up quota or file size limit, and what SQLite and safetensors say of them."""
+    if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return True
+    return any(words in str(error) for words in _NO_SPACE)
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -12,13 +12,15 @@ import pandas as pd
 
 from primum import registry
 from primum.backends import open_backend
+from primum.backends.base import Backend
 from primum.bundle import Bundle
 from primum.config import RunConfig
 from primum.errors import BadInput
 from primum.ingest import ingest_unlabelled
+from primum.jobs.devices import locked, resolve_stack
 from primum.parity import require_parity
-from primum.progress import show
-from primum.records import ALL_SITES, RegisteredVersion
+from primum.progress import say, show
+from primum.records import ALL_SITES, Predictions, RegisteredVersion
 from primum.scoring import score_records
 from primum.served import table
 from primum.workspace import Workspace, writable
@@ -35,17 +37,27 @@ def predict(workspace: Workspace, config: RunConfig, file: Path, number: int | N
     """
     version = _chosen(config, number)
     bundle = registry.fetch_bundle(workspace, version)
-    backend = open_backend(config.model, config.stack, workspace.project)
+    _require_same_features(config, bundle, version)
+    records = _read(workspace, config, file)
+    stack = resolve_stack(config.stack)
+    with locked(workspace, stack, say):  # a training beside it could run out of the device's memory
+        backend = open_backend(config.model, stack, workspace.project)
+        predictions = _score(backend, bundle, version, records)
+    return table(predictions, version, bundle, records["site"].tolist())
+
+
+def _score(
+    backend: Backend, bundle: Bundle, version: RegisteredVersion, records: pd.DataFrame
+) -> Predictions:
+    """Raises BadInput where the bundle is of another base, and what `require_parity` raises."""
     if backend.base_hash != bundle.card.base_hash:
         raise BadInput(
             f"{version.name} is an adapter of {bundle.card.base_id}; choose that base with --model"
         )
-    _require_same_features(config, bundle, version)
-    records = _read(workspace, config, file)
     adapted = backend.with_adapter(Path(bundle.path))
     if bundle.card.parity is not None:
         require_parity(version.name, bundle.card.parity, adapted, bundle.card.renderer)
-    predictions = score_records(
+    return score_records(
         adapted,
         bundle.card.renderer,
         records,
@@ -53,7 +65,6 @@ def predict(workspace: Workspace, config: RunConfig, file: Path, number: int | N
         calibration=bundle.card.calibration,
         progress=show,
     )
-    return table(predictions, version, bundle, records["site"].tolist())
 
 
 def _read(workspace: Workspace, config: RunConfig, file: Path) -> pd.DataFrame:

@@ -51,6 +51,11 @@ class Workspace:
         """ZenML's configuration and database."""
         return self.state / "zenml"
 
+    @property
+    def jobs(self) -> Path:
+        """Folders of the jobs that run now."""
+        return self.state / "jobs"
+
     def work(self, task: str) -> Path:
         """Checkpoints and intermediate files of a task; safe to delete between runs."""
         return self.state / "work" / task
@@ -68,8 +73,10 @@ def writable(folder: Path, what: str) -> Path:
     probe = folder / f".probe-{os.getpid()}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        probe.write_bytes(b"x")
-        probe.unlink()
+        try:
+            probe.write_bytes(b"x")
+        finally:
+            probe.unlink(missing_ok=True)  # on a full disk an empty file is made
     except OSError as error:
         raise Unavailable(
             f"{what} {folder} cannot be written ({error.strerror}); choose another folder"

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from datetime import UTC, datetime
 from pathlib import Path
 
-from primum.doctor import examine
+from primum.doctor import _configs, _run, examine
 from primum.ledger import Ledger
 from primum.workspace import Workspace
 
@@ -34,3 +35,10 @@ def test_an_altered_ledger_and_missing_configs_are_found(project: Path, tmp_path
         database.execute("UPDATE primum_ledger SET task = 'other' WHERE position = 1")
     broken = {f.what for f in examine(workspace) if f.state == "broken"}
     assert {"ledger", "configuration", "git"} <= broken
+
+
+def test_a_stack_file_that_no_run_has_used_yet_is_read_too(project: Path, tmp_path: Path) -> None:
+    shutil.copytree(project / "configs", tmp_path / "configs")
+    (tmp_path / "configs" / "stacks" / "studio.yaml").write_text("backend: mlx\nremote: {user: me}\n")
+    finding = _run("configuration", lambda: _configs(Workspace(project=tmp_path, home=tmp_path)))
+    assert (finding.state, "stack.remote.host` is missing" in finding.detail) == ("broken", True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -19,12 +20,14 @@ from primum.backends import open_backend
 from primum.backends.fake import FakeBackend
 from primum.config import ModelConfig, StackConfig
 from primum.errors import BadInput, PrimumError, Unavailable
-from primum.failures import explain
-from primum.jobs import runner
+from primum.failures import DISK_FULL, explain
+from primum.jobs import far_end, runner
+from primum.jobs.devices import locked
 from primum.jobs.job import Finetune, Job, Score
 from primum.jobs.launchers import command, environment
 from primum.jobs.process import child
-from primum.jobs.runner import run_job
+from primum.jobs.runner import follow, job_folder, run_job
+from primum.workspace import find_workspace, writable
 
 
 def job(task: Finetune | Score, root: Path) -> Job:
@@ -148,6 +151,97 @@ def endless(home: Path, tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     parent.stdout.close()
 
 
+WAITING = textwrap.dedent(
+    """
+    import sys
+    from pathlib import Path
+    sys.path.insert(0, {tests!r})
+    from job_samples import training
+    from test_jobs import job
+    from primum.config import StackConfig
+    from primum.jobs.runner import run_job
+    task = job(training(Path({out!r})), Path({out!r})).model_copy(update={{"stack": StackConfig(backend="mlx")}})
+    run_job(task, None)
+    """
+)
+
+
+def test_a_run_killed_while_it_waits_for_a_device_leaves_no_text(home: Path, tmp_path: Path) -> None:
+    code = WAITING.format(tests=str(Path(__file__).parent), out=str(tmp_path / "out"))
+    with locked(find_workspace(), StackConfig(backend="mlx"), pytest.fail):
+        waits = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True)
+        assert waits.stderr is not None
+        assert "waiting for it to end" in waits.stderr.readline()
+        waits.kill()
+        waits.communicate()
+    assert not [p for p in (home / ".primum").rglob("*") if p.is_file() and b"Doe" in p.read_bytes()]
+
+
+def test_what_a_killed_run_left_goes_with_the_next_job_and_what_is_in_use_stays(home: Path) -> None:
+    jobs = find_workspace().jobs
+    (jobs / "job-left").mkdir(parents=True)
+    with job_folder(jobs) as first, job_folder(jobs) as second:
+        assert sorted(jobs.iterdir()) == sorted([first, second])
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(122, "Disk quota exceeded"),
+        OSError(27, "File too large"),
+        Exception("Error while serializing: I/O error: No space left on device (os error 28)"),  # safetensors
+    ],
+)
+def test_a_full_disk_is_known_by_what_libraries_say_of_it(error: Exception) -> None:
+    assert explain(error) == (DISK_FULL, 2)
+
+
+def test_a_process_that_could_not_even_write_why_it_failed(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "command", lambda *_, **__: [sys.executable, "-c", "raise SystemExit(120)"])
+    monkeypatch.setattr(runner, "_LITTLE", 1 << 80)
+    with pytest.raises(Unavailable, match="the disk is full"):
+        run_job(job(training(tmp_path / "out"), tmp_path), None)
+
+
+def test_the_far_end_says_what_keeps_it_from_the_job(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    def full(*_: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(far_end, "hold", lambda _: None)
+    monkeypatch.setattr(far_end, "run_here", full)
+    assert far_end.serve(tmp_path, job(training(tmp_path), tmp_path).model_dump_json().encode()) == 2
+    assert json.loads(capfdbinary.readouterr().out) == {"refused": DISK_FULL}
+    assert not list((tmp_path / "jobs").iterdir())
+
+
+def test_the_probe_of_a_full_disk_is_not_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: Path, data: bytes) -> int:
+        path.touch()
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(Unavailable, match="No space left"):
+        writable(tmp_path, "the folder")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_line_that_looks_like_a_message_but_is_none_is_a_librarys() -> None:
+    strange = [
+        b'{"progress": 5}',
+        b'{"progress": ["a", "b", "c"]}',
+        b'{"say": 1}',
+        b"[" * 100_000,
+        b"\xff\xfe",
+    ]
+    others: list[bytes] = []
+    follow(strange, pytest.fail, others.append)  # type: ignore[arg-type]
+    assert others == strange
+
+
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_however_the_parent_ends_no_process_and_no_text_is_left(
     home: Path, endless: subprocess.Popen[str], sign: signal.Signals
@@ -157,6 +251,7 @@ def test_however_the_parent_ends_no_process_and_no_text_is_left(
     endless.send_signal(sign)
     gone_soon(below)
     until(lambda: not list((home / ".primum" / "jobs").iterdir()))
+    assert left(home) == []
 
 
 def test_a_cancelled_training_under_a_launcher_goes_on_where_it_was(home: Path, tmp_path: Path) -> None:

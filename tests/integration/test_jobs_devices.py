@@ -6,12 +6,14 @@ import importlib.util
 import threading
 from pathlib import Path
 
+import pandas as pd
 import pytest
+from filelock import FileLock, Timeout
 from job_samples import until
 
-from primum import backends
+from primum import backends, predict
 from primum.backends.torch.devices import CudaDevice
-from primum.config import StackConfig
+from primum.config import Remote, StackConfig, load_run
 from primum.errors import BadInput
 from primum.jobs.devices import locked, resolve_stack, visible
 from primum.jobs.launchers import command
@@ -70,6 +72,7 @@ def test_auto_takes_what_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"devices": (0, 3)}, 2, "no CUDA device 3; this machine has 0, 1"),
         ({"devices": (1,), "launcher": "torchrun", "processes": 2}, 2, "2 processes need a device each"),
         ({"launcher": "torchrun", "processes": 3}, 2, "no CUDA device 2"),
+        ({"devices": (1, 1), "launcher": "torchrun", "processes": 2}, 2, "name each device once"),
     ],
 )
 def test_a_device_that_is_not_there_is_named(
@@ -100,3 +103,37 @@ def test_zero3_without_deepspeed_names_the_install_command(
 def test_a_base_is_divided_among_several_processes_only() -> None:
     with pytest.raises(ValueError, match="sharding: fsdp divides the base among several processes"):
         StackConfig(launcher="torchrun", sharding="fsdp")
+
+
+def test_a_device_is_locked_whatever_its_name_and_another_machines_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace, cuda = Workspace(tmp_path, tmp_path), StackConfig(backend="cuda")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", " MIG-GPU-1/0/1")
+    with locked(workspace, cuda, pytest.fail):
+        assert [p.name for p in (tmp_path / ".primum" / "locks").iterdir()] == [
+            "device-cuda-MIG-GPU-1-0-1.lock"
+        ]
+        with locked(workspace, cuda.model_copy(update={"remote": Remote(host="studio")}), pytest.fail):
+            pass
+
+
+def test_predictions_wait_for_the_device_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    held: list[bool] = []
+    workspace, records = Workspace(tmp_path, tmp_path), pd.DataFrame({"site": ["a"]})
+
+    def score(*_: object) -> None:
+        lock = FileLock(tmp_path / ".primum" / "locks" / "device-mlx.lock")
+        with pytest.raises(Timeout):
+            lock.acquire(timeout=0)
+        held.append(True)
+
+    for name in ("_chosen", "_require_same_features", "open_backend"):
+        monkeypatch.setattr(predict, name, lambda *_: None)
+    monkeypatch.setattr(predict.registry, "fetch_bundle", lambda *_: None)
+    monkeypatch.setattr(predict, "_read", lambda *_: records)
+    monkeypatch.setattr(predict, "table", lambda *_: records)
+    monkeypatch.setattr(predict, "_score", score)
+    config = load_run(Path(__file__).parents[2] / "configs", overrides={"stack": "mlx"})
+    predict.predict(workspace, config, tmp_path / "new.csv")
+    assert held == [True]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import hashlib
 import importlib.util
+import json
 import shutil
 import signal
 import stat
@@ -19,13 +22,16 @@ import sshd
 from job_samples import LABELS, gone_soon, rows, training, until
 
 import primum
+from primum import cli
 from primum.backends import open_backend, open_in_process
 from primum.backends.base import Run
 from primum.backends.fake import FakeBackend
-from primum.config import ModelConfig, Remote, StackConfig
+from primum.config import ModelConfig, Remote, StackConfig, load_run, parse_overrides
 from primum.errors import BadInput, PrimumError, Tampered, Unavailable
+from primum.failures import DISK_FULL, explain
 from primum.jobs import connection
 from primum.jobs.remote import RemoteBackend
+from primum.workspace import Workspace
 
 pytestmark = pytest.mark.skipif(not Path(sshd.SSHD).is_file(), reason="no sshd on this machine")
 
@@ -186,14 +192,25 @@ def test_a_machine_that_cannot_be_reached_is_told_in_one_line(
         ({"host": "no-such-host.invalid"}, BadInput, "nobody knows the name 'no-such-host.invalid'"),
         ({"key": str(stranger)}, BadInput, "refused the key; set stack.remote.user and stack.remote.key"),
         ({"key": str(tmp_path / "none")}, BadInput, "stack.remote.key: no such file"),
-        ({"python": "/nowhere/python3"}, BadInput, "has no '/nowhere/python3'; set stack.remote.python"),
+        (
+            {"python": "/nowhere/python3"},
+            BadInput,
+            "has no '/nowhere/python3' that it can run; set",
+        ),
         ({"python": f"x; touch {tmp_path}/injected"}, BadInput, "set stack.remote.python"),
+        ({"python": str(tmp_path / "stranger.pub")}, BadInput, "that it can run; set stack.remote.python"),
         ({"python": wrapper(tmp_path, f'exec {sys.executable} -S "$@"')}, BadInput, "lacks the library"),
+        ({"folder": "~nobody-knows-me/x"}, BadInput, "nobody has the home of ~nobody-knows-me/x"),
+        ({"folder": str(tmp_path / "stranger")}, BadInput, "cannot be written"),
     ]
     for change, kind, words in cases:
         with pytest.raises(kind, match=words):
             _ = fake(remote.model_copy(update=change), tmp_path).numerics
     assert not (tmp_path / "injected").exists()
+    with monkeypatch.context() as without:
+        without.setenv("PATH", str(tmp_path))
+        with pytest.raises(BadInput, match="there is no `ssh` here; install it"):
+            _ = fake(remote, tmp_path).numerics
     for known, words in (
         ("", "its host key is not known here"),
         (other_key(server, tmp_path), "another host key"),
@@ -235,3 +252,93 @@ def test_what_arrives_with_another_content_is_refused(
     with pytest.raises(BadInput, match="another content"):
         _ = fake(remote, tmp_path).numerics
     assert list((far / "blobs").iterdir()) == []
+
+
+@pytest.mark.parametrize("banner", ["echo; echo Welcome", "printf Welcome", "head -c 200000 /dev/urandom"])
+def test_a_login_shell_that_talks_first_disturbs_nothing(remote: Remote, tmp_path: Path, banner: str) -> None:
+    talks = wrapper(tmp_path, f'{banner}; exec {sys.executable} "$@"')
+    assert fake(remote.model_copy(update={"python": talks}), tmp_path).numerics == "fake/float64"
+
+
+def announced(*files: tuple[str, bytes]) -> bytes:
+    """The line that says which files come, and the files."""
+    listed = [(name, hashlib.sha256(content).hexdigest(), len(content)) for name, content in files]
+    line = json.dumps({"done": {"code": 0, "files": listed}}, separators=(",", ":"))
+    return line.encode() + b"\n" + b"".join(content for _, content in files)
+
+
+ENDED = "the connection ended with exit code 0 before the job did, or something else answered"
+
+
+@pytest.mark.parametrize(
+    ("missing", "answer", "kind", "words"),
+    [
+        (b"[1]", b"", Unavailable, ENDED),
+        (b"{}", b"", Unavailable, ENDED),
+        (b'{"missing": ["../x"]}', b"", Unavailable, ENDED),
+        (b'{"refused":5}', b"", Unavailable, ENDED),
+        (b'{"missing": []}', b'{"done":{"files": []}}', Unavailable, ENDED),
+        (b'{"missing": []}', b'{"done":{"code":0,"files":[["result.json","00",-2]]}}', Unavailable, ENDED),
+        (b'{"missing": []}', b"[" * 100_000 + b"\n" + b'{"progress": 5}\n\xff', Unavailable, ENDED),
+        (b'{"missing": []}', announced(("../../x", b"x")), Tampered, "a file that nobody asked for"),
+        (b'{"missing": []}', announced(("0/../x", b"x")), Tampered, "a file that nobody asked for"),
+        (b'{"missing": []}', announced(("result.json", b"{}")), Tampered, "not in the form"),
+    ],
+)
+def test_another_machine_that_answers_something_else_is_refused(
+    remote: Remote, tmp_path: Path, missing: bytes, answer: bytes, kind: type[PrimumError], words: str
+) -> None:
+    (tmp_path / "answer").write_bytes(b"PRIMUM 1\n" + missing + b"\n" + answer + b"\n")
+    odd = wrapper(tmp_path, f"cat {tmp_path}/answer; sleep 1")
+    with pytest.raises(kind, match=words):
+        _ = fake(remote.model_copy(update={"python": odd}), tmp_path).numerics
+    assert not list((tmp_path / "home" / ".primum" / "jobs").iterdir())
+
+
+def test_a_full_disk_here_is_not_taken_for_a_broken_connection(
+    remote: Remote, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> str:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(connection, "_receive", full)
+    with pytest.raises(OSError, match="No space left") as caught:
+        _ = fake(remote, tmp_path).numerics
+    assert explain(caught.value) == (DISK_FULL, 2)
+
+
+def test_setup_of_another_machine_writes_a_stack_that_a_run_computes_on(
+    remote: Remote,
+    project: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    shutil.copytree(project / "configs", tmp_path / "project" / "configs")
+    workspace = Workspace(project=tmp_path / "project", home=tmp_path / "home")
+    stacks = workspace.configs / "stacks"
+    monkeypatch.chdir(Path(str(remote.key)).parent)
+    words = ["stack", "setup", "cpu", "--host", remote.host, "--port", str(remote.port), "--key", "user"]
+    words += ["--user", str(remote.user), "--python", remote.python, "--folder", remote.folder]
+
+    def primum(*words: str) -> None:
+        arguments = cli.parser().parse_args(words)
+        arguments.run(workspace, arguments)
+
+    before = set(stacks.iterdir())
+    for wrong, refused in (
+        (["--port", str(sshd.free_port())], "does not answer on port"),
+        (["--host", "me@studio"], "give the user with --user me"),
+        (["--name", "../studio"], "make a stack's name"),
+        (["--name", "12"], "not digits alone"),
+        (["--name", "mlx"], "mlx.yaml exists already"),
+    ):
+        with pytest.raises(PrimumError, match=refused):
+            primum(*words, *wrong)
+    assert set(stacks.iterdir()) == before
+    primum(*words)
+    assert "--set stack=host-127-0-0-1" in capsys.readouterr().out
+    stack = load_run(workspace.configs, overrides=parse_overrides(["stack=host-127-0-0-1"])).stack
+    assert stack.remote == remote
+    primum("stack", "check", "host-127-0-0-1")
+    assert "computes on 127.0.0.1 as cpu/float32" in capsys.readouterr().out

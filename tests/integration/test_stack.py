@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -40,7 +41,8 @@ PIPELINES = textwrap.dedent(
             raise BadInput("row 3: no label")
         if kind == "defect":
             raise ValueError("patient Doe")
-        if kind == "endless":
+        Path("step-home").write_text(str(find_workspace().home))
+        if kind.startswith("endless"):
             Path("pid").write_text(str(os.getpid()))
             time.sleep(600)
         return os.getppid()
@@ -63,6 +65,17 @@ PIPELINES = textwrap.dedent(
         print("code", ending.code)
 
 
+    def cancel(name):
+        from zenml.client import Client
+        from zenml.stack import StackComponent
+        step = Client().get_pipeline_run(name).steps["work"]
+        operator = StackComponent.from_model(Client().get_stack_component("step_operator", "mlx"))
+        print("before", operator.get_status(step).value)
+        operator.cancel(step)
+        print("after", operator.wait(step).value)
+        operator.cancel(step)
+
+
     def check():
         from zenml.client import Client
         close_abandoned(Path("note"))
@@ -75,21 +88,37 @@ PIPELINES = textwrap.dedent(
 
     if __name__ == "__main__":
         for kind in sys.argv[1:]:
-            check() if kind == "check" else run(kind)
+            if kind == "check":
+                check()
+            elif kind.startswith("cancel-"):
+                cancel(kind.removeprefix("cancel-"))
+            else:
+                run(kind)
     '''
 )
 
 
-@pytest.fixture
-def start(tmp_path: Path) -> object:
-    (tmp_path / "probe.py").write_text(PIPELINES)
-    environment = {**os.environ, "PRIMUM_HOME": str(tmp_path / "home")}
+Start = Callable[..., subprocess.Popen[str]]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the probe lies, its steps run, and its home is."""
+    return tmp_path_factory.mktemp("stack")
+
+
+@pytest.fixture(scope="module")
+def start(place: Path) -> Start:
+    """Start the probe from another folder than its steps run in, with a home relative to that."""
+    (place / "probe.py").write_text(PIPELINES)
+    (place / "elsewhere").mkdir()
+    environment = {**os.environ, "PRIMUM_HOME": "../home"}
     environment.pop("ZENML_CONFIG_PATH")
 
     def run(*kinds: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [sys.executable, "probe.py", *kinds],
-            cwd=tmp_path,
+            [sys.executable, "../probe.py", *kinds],
+            cwd=place / "elsewhere",
             env=environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -99,8 +128,8 @@ def start(tmp_path: Path) -> object:
     return run
 
 
-def test_steps_on_an_operator(start: object, tmp_path: Path) -> None:
-    out, _ = start("fine", "bad", "defect").communicate(timeout=300)  # type: ignore[operator]
+def test_steps_on_an_operator(start: Start, place: Path) -> None:
+    out, _ = start("fine", "bad", "defect").communicate(timeout=300)
     told = out.splitlines()
     assert "  work: 1 of 1" in told
     assert "ran below True" in told
@@ -109,16 +138,36 @@ def test_steps_on_an_operator(start: object, tmp_path: Path) -> None:
     assert any("unexpected ValueError" in line for line in told)
     assert "Traceback" not in out
     assert "Doe" not in out
+    assert Path((place / "step-home").read_text()) == place / "home"
 
-    endless = start("endless")  # type: ignore[operator]
-    until((tmp_path / "pid").exists, seconds=120)
-    step = psutil.Process(int((tmp_path / "pid").read_text()))
+    endless = start("endless")
+    until((place / "pid").exists, seconds=120)
+    step = psutil.Process(int((place / "pid").read_text()))
     endless.send_signal(signal.SIGKILL)
     endless.communicate()
     gone_soon([step])
-    assert not list((tmp_path / "home" / ".primum" / "jobs").iterdir())
+    assert not list((place / "home" / ".primum" / "jobs").iterdir())
 
-    out, _ = start("check").communicate(timeout=120)  # type: ignore[operator]
+    out, _ = start("check").communicate(timeout=120)
     told = out.splitlines()
     assert {"probe-fine completed", "probe-bad failed", "probe-endless failed"} <= set(told)
     assert {"again True", "plain default"} <= set(told)
+
+
+def test_a_step_is_cancelled_from_another_process(start: Start, place: Path) -> None:
+    (place / "pid").unlink(missing_ok=True)
+    endless = start("endless-cancelled")
+    try:
+        until((place / "pid").exists, seconds=120)
+        step = psutil.Process(int((place / "pid").read_text()))
+        out, _ = start("cancel-probe-endless-cancelled").communicate(timeout=120)
+        assert {"before running", "after failed"} <= set(out.splitlines()), out
+        gone_soon([step])
+        out, _ = endless.communicate(timeout=60)
+    finally:
+        endless.kill()
+        endless.communicate()
+    assert "primum: the step was cancelled; the same command continues from the last checkpoint" in out
+    assert "code 2" in out
+    assert "memory" not in out
+    assert not list((place / "home" / ".primum" / "jobs").iterdir())

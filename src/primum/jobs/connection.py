@@ -9,20 +9,44 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
+
+from pydantic import NonNegativeInt, ValidationError
 
 from primum.backends.base import Progress
 from primum.config import Remote
-from primum.errors import BadInput, PrimumError, Tampered
+from primum.errors import BadInput, PrimumError, Tampered, Unavailable
 from primum.jobs import receive, travel
 from primum.jobs.job import ERROR, RESULT, SCORES, Job
 from primum.jobs.process import Child, child
-from primum.jobs.runner import Outcome, append_to, follow, job_folder, job_log, outcome
+from primum.jobs.runner import LOG, Outcome, append_to, follow, job_folder, outcome
 from primum.jobs.ssh import connect, refusal
+from primum.records import Frozen
 from primum.workspace import find_workspace
 
 _CHUNK = 1 << 20
-_REFUSED = b'{"refused":'
+_DONE, _REFUSED = b'{"done":', b'{"refused":'
+
+
+class _Missing(Frozen):
+    missing: tuple[str, ...]
+
+
+class _Refused(Frozen):
+    refused: str
+
+
+class _Files(Frozen):
+    code: int
+    files: tuple[tuple[str, str, NonNegativeInt], ...]
+    """Name, SHA-256 and size of each."""
+
+
+class _Done(Frozen):
+    done: _Files
+
+
+_Message = TypeVar("_Message", bound=Frozen)
 
 
 class _Broken(Exception):  # noqa: N818 - what ssh said of it tells why
@@ -40,19 +64,19 @@ def run_remotely(
 
     Raises BadInput or Unavailable with the mend when there is no way to it, and what the job itself raised.
     """
-    workspace = find_workspace()
     script = Path(receive.__file__).read_bytes()
-    with job_folder(workspace) as folder, job_log(workspace) as log:
+    with job_folder(find_workspace().jobs) as folder:
+        log = folder / LOG
         with child(connect(remote, script), os.environ, log) as process:
             lines = process.lines()
             try:
                 _hand_over(process, lines, script, remote, job, [travel.code(), *trees], progress)
                 done = _follow(lines, remote, log, progress)
-                _take(process, done["files"], folder, folders, remote)
-            except (_Broken, OSError, StopIteration, ValueError):
+                _take(process, done.files, folder, folders, remote)
+            except (_Broken, BrokenPipeError, StopIteration):
                 raise _reason(process, lines, remote, log) from None
             process.wait()
-        return outcome(folder, done["code"], log, f"on {remote.host}: ")
+        return outcome(folder, done.code, log, f"on {remote.host}: ")
 
 
 def _hand_over(  # noqa: PLR0913 - both ends of the conversation
@@ -70,11 +94,13 @@ def _hand_over(  # noqa: PLR0913 - both ends of the conversation
         "trees": {tree.hash: tree.hashes for tree in trees},
     }
     process.write(script + json.dumps(request).encode() + b"\n")
-    while next(lines) + b"\n" != receive.GREETING:
-        pass  # a login shell may have its say first
+    while not next(lines).rstrip().endswith(receive.GREETING.rstrip()):
+        pass  # a login shell may have its say first, and need not end its line
     blobs = {tree.hashes[name]: path for tree in trees for name, path in tree.files.items()}
-    missing = _answer(remote, next(lines))["missing"]
+    missing = _read(_Missing, next(lines), remote).missing
     for number, content in enumerate(missing, 1):
+        if content not in blobs:
+            raise _Broken
         _send(process, blobs[content])
         if progress:
             progress(f"files to {remote.host}", number, len(missing))
@@ -83,35 +109,44 @@ def _hand_over(  # noqa: PLR0913 - both ends of the conversation
 
 
 def _send(process: Child, path: Path) -> None:
-    process.write(path.stat().st_size.to_bytes(8, "big"))
+    left = path.stat().st_size
+    process.write(left.to_bytes(8, "big"))
     with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
+        while chunk := file.read(min(left, _CHUNK)):
             process.write(chunk)
+            left -= len(chunk)
+    if left:  # the other side would wait for the rest
+        raise Unavailable(f"{path} became shorter while it was sent; run the same command again")
 
 
-def _answer(remote: Remote, line: bytes) -> dict[str, Any]:
-    message: dict[str, Any] = json.loads(line)
-    if "refused" in message:
-        raise BadInput(f"on {remote.host}: {message['refused']}")
-    return message
+def _read(kind: type[_Message], line: bytes, remote: Remote) -> _Message:
+    """A message of the other side. Raises BadInput for a refusal, and `_Broken` for what is no message."""
+    try:
+        if line.startswith(_REFUSED):
+            raise _refused(remote, line)
+        return kind.model_validate_json(line)
+    except ValidationError:
+        raise _Broken from None
 
 
 def _reason(process: Child, lines: Iterator[bytes], remote: Remote, log: Path) -> PrimumError:
     """Why the conversation ended early: the other side's last word, or what ssh says of the connection."""
     process.hang_up()
     for line in lines:
-        if line.startswith(_REFUSED):
-            return BadInput(f"on {remote.host}: {json.loads(line)['refused']}")
+        with suppress(ValidationError):
+            return _refused(remote, line)
     return refusal(remote, process.wait(), log.read_text(errors="replace"))
 
 
-def _follow(lines: Iterator[bytes], remote: Remote, log: Path, progress: Progress | None) -> dict[str, Any]:
+def _refused(remote: Remote, line: bytes) -> BadInput:
+    return BadInput(f"on {remote.host}: {_Refused.model_validate_json(line).refused}")
+
+
+def _follow(lines: Iterator[bytes], remote: Remote, log: Path, progress: Progress | None) -> _Files:
     """Show progress until the line that announces the job's files."""
     for line in lines:
-        if line.startswith(b'{"done":'):
-            return dict(json.loads(line)["done"])
-        if line.startswith(_REFUSED):
-            _answer(remote, line)
+        if line.startswith((_DONE, _REFUSED)):
+            return _read(_Done, line, remote).done
         follow([line], progress, append_to(log))
     raise _Broken
 

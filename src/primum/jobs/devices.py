@@ -54,6 +54,8 @@ def _require_cuda(stack: StackConfig) -> None:
     absent = [index for index in (*stack.devices, *used(stack)) if index not in range(count)]
     if absent:
         raise BadInput(f"stack.devices: there is no CUDA device {absent[0]}; this machine has {there}")
+    if len(set(stack.devices)) < len(stack.devices):
+        raise BadInput("stack.devices: name each device once; two processes cannot share one")
     if len(used(stack)) < stack.processes:
         raise BadInput(
             f"stack.devices: {stack.processes} processes need a device each; this machine has {there}"
@@ -68,13 +70,14 @@ def used(stack: StackConfig) -> tuple[int, ...]:
 def visible(stack: StackConfig) -> str:
     """CUDA_VISIBLE_DEVICES for the processes of a training: a part of what is visible to this one."""
     outer = os.environ.get("CUDA_VISIBLE_DEVICES", "")
-    names = outer.split(",") if outer else []
+    names = [name.strip() for name in outer.split(",")] if outer else []
     return ",".join(names[i] if i < len(names) else str(i) for i in used(stack))
 
 
 @contextmanager
 def locked(workspace: Workspace, stack: StackConfig, say: Callable[[str], None]) -> Iterator[dict[str, str]]:
-    """Hold the locks of the stack's devices; yields the environment that tells a child so. A CPU needs none.
+    """Hold the locks of the stack's devices; yields the environment that tells a child so. A CPU needs none, and
+    another machine holds its own.
 
     A second training waits for the first one, and says so once.
     """
@@ -87,6 +90,8 @@ def locked(workspace: Workspace, stack: StackConfig, say: Callable[[str], None])
 
 
 def _names(stack: StackConfig) -> list[str]:
-    if stack.backend == "cuda":
-        return [f"cuda-{name}" for name in sorted(visible(stack).split(","))]
+    if stack.remote is not None:
+        return []
+    if stack.backend == "cuda":  # a part of a device (MIG) may have slashes in its name
+        return [f"cuda-{name.replace('/', '-')}" for name in sorted(visible(stack).split(","))]
     return ["mlx"] if stack.backend == "mlx" else []

@@ -6,15 +6,15 @@ import hashlib
 import json
 import shutil
 import sys
-import tempfile
 import time
 from pathlib import Path
 
 from primum.errors import PrimumError
+from primum.failures import explain
 from primum.jobs.devices import locked, resolve_stack
-from primum.jobs.job import ERROR, JOB, RESULT, SCORES, Job, Result, write_failure
+from primum.jobs.job import ERROR, RESULT, SCORES, Job, Result, write_failure
 from primum.jobs.lifeline import hold
-from primum.jobs.runner import job_log, run_here, write_private
+from primum.jobs.runner import LOG, job_folder, run_here
 from primum.workspace import find_workspace
 
 _KEPT_SECONDS = 30 * 86400
@@ -23,26 +23,26 @@ _KEPT_SECONDS = 30 * 86400
 
 def serve(root: Path, text: bytes) -> int:
     """Do the job that `text` is, in a folder that goes with it, and write its files to standard output."""
-    folder = Path(tempfile.mkdtemp(dir=root / "jobs"))
-    hold(folder)
     try:
-        _forget_old(root)
-        code = _run(folder, Job.model_validate_json(text).model_copy(update={"root": str(root)}))
-        _send(folder, code)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        with job_folder(root / "jobs") as folder:
+            hold(folder)
+            _forget_old(root)
+            code = _run(folder, Job.model_validate_json(text).model_copy(update={"root": str(root)}))
+            _send(folder, code)
+    except Exception as error:
+        message, code = explain(error)
+        _say({"refused": message})
+        return code
     return 0
 
 
 def _run(folder: Path, job: Job) -> int:
-    workspace = find_workspace()
     try:
         job = job.model_copy(update={"stack": resolve_stack(job.stack)})
-        write_private(folder / JOB, job.model_dump_json())
-        with job_log(workspace) as log, locked(workspace, job.stack, lambda text: _say({"say": text})):
-            code = run_here(folder, job, log, lambda *step: _say({"progress": step}))
-            sys.stderr.buffer.write(log.read_bytes())
-            return code
+        with locked(find_workspace(), job.stack, lambda text: _say({"say": text})):
+            code = run_here(folder, job, lambda *step: _say({"progress": step}))
+        sys.stderr.buffer.write((folder / LOG).read_bytes())
+        return code
     except PrimumError as error:
         write_failure(folder, error, str(error))
         return error.exit_code

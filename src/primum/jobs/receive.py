@@ -28,11 +28,13 @@ def main() -> int:
         version = ".".join(map(str, sys.version_info[:2]))
         return refuse(f"its Python is {version}; set stack.remote.python to one from 3.11 on")
     request = json.loads(sys.stdin.buffer.readline())
-    root = Path.home() / Path(request["folder"]).expanduser()
     try:
+        root = Path.home() / Path(request["folder"]).expanduser()
         job = take_in(root, request["trees"])
     except OSError as error:
         return refuse(f"{request['folder']} cannot be written ({error.strerror})")
+    except RuntimeError:
+        return refuse(f"stack.remote.folder: nobody has the home of {request['folder']}")
     except ValueError:
         return refuse(
             "a file arrived with another content than it was announced with; run the same command again"

@@ -2,29 +2,36 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from filelock import FileLock
 from pydantic import ValidationError
 
 from primum import errors
 from primum.backends.base import Progress
-from primum.errors import PrimumError, Unavailable
-from primum.failures import OUT_OF_MEMORY
+from primum.errors import PrimumError, Tampered, Unavailable
+from primum.failures import DISK_FULL, OUT_OF_MEMORY
 from primum.jobs.devices import locked
 from primum.jobs.job import ERROR, JOB, RESULT, SCORES, Failure, Finetune, Job, Result
 from primum.jobs.launchers import command, environment
 from primum.jobs.process import child
 from primum.progress import say
-from primum.workspace import Workspace, find_workspace, writable
+from primum.workspace import find_workspace, writable
+
+LOG = "log"
+"""What a job's libraries say, in its folder: it may quote a record, and goes with the rest."""
+_LITTLE = 1 << 16
+"""Bytes: with less, a disk is full."""
 
 
 @dataclass(frozen=True)
@@ -38,37 +45,45 @@ class Outcome:
 def run_job(job: Job, progress: Progress | None) -> Outcome:
     """Do the job on this machine. Raises what it raised; its folder and all its processes are gone then."""
     workspace = find_workspace()
-    with job_folder(workspace) as folder, job_log(workspace) as log:
-        write_private(folder / JOB, job.model_dump_json())
+    with job_folder(workspace.jobs) as folder:
         with locked(workspace, job.stack, say):
-            code = run_here(folder, job, log, progress)
-        return outcome(folder, code, log)
+            code = run_here(folder, job, progress)
+        return outcome(folder, code, folder / LOG)
 
 
-def run_here(folder: Path, job: Job, log: Path, progress: Progress | None) -> int:
-    """Run the job that lies in `folder` under the launcher of its stack; return the exit code."""
+def run_here(folder: Path, job: Job, progress: Progress | None) -> int:
+    """Run the job in `folder` under the launcher of its stack; return the exit code.
+
+    Raises Unavailable where it could not even say that the disk is full.
+    """
     words = command(job.stack, folder, training=isinstance(job.task, Finetune))
-    with child(words, environment(job.stack, os.environ), log) as process:
-        follow(process.lines(), progress, append_to(log))
-        return process.wait()
+    write_private(folder / JOB, job.model_dump_json())  # from here on its process removes it if we cannot
+    with child(words, environment(job.stack, os.environ), folder / LOG) as process:
+        follow(process.lines(), progress, append_to(folder / LOG))
+        code = process.wait()
+    if code != 0 and not (folder / ERROR).is_file() and shutil.disk_usage(folder).free < _LITTLE:
+        raise Unavailable(DISK_FULL)
+    return code
 
 
 def follow(lines: Iterable[bytes], progress: Progress | None, other: Callable[[bytes], None]) -> None:
     """Hand on what a job says of its progress, and any other line to `other`."""
     for line in lines:
-        try:
-            message = json.loads(line)
-            known = message.keys() & {"progress", "say"}
-        except (ValueError, AttributeError):
-            known = set()
-        if "progress" in known:
-            if progress:
-                what, done, total = message["progress"]
-                progress(str(what), int(done), int(total))
-        elif "say" in known:
-            say(str(message["say"]))
-        else:
-            other(line)
+        match _message(line):
+            case {"progress": [str(what), int(done), int(total)]}:
+                if progress:
+                    progress(what, done, total)
+            case {"say": str(text)}:
+                say(text)
+            case _:
+                other(line)
+
+
+def _message(line: bytes) -> object:
+    try:
+        return json.loads(line)
+    except (ValueError, RecursionError):
+        return None
 
 
 def append_to(log: Path) -> Callable[[bytes], None]:
@@ -86,8 +101,11 @@ def outcome(folder: Path, code: int, log: Path, where: str = "") -> Outcome:
     if code != 0 or (folder / ERROR).is_file() or not (folder / RESULT).is_file():
         raise why(folder, code, log, where)
     scores = folder / SCORES
-    result = Result.model_validate_json((folder / RESULT).read_bytes())
-    return Outcome(result, np.load(scores, allow_pickle=False) if scores.is_file() else None)
+    try:
+        result = Result.model_validate_json((folder / RESULT).read_bytes())
+        return Outcome(result, np.load(scores, allow_pickle=False) if scores.is_file() else None)
+    except (ValueError, EOFError):
+        raise Tampered(f"{where}the job's result is not in the form that Primum writes") from None
 
 
 def why(folder: Path, code: int, log: Path | None, where: str = "") -> PrimumError:
@@ -102,9 +120,14 @@ def why(folder: Path, code: int, log: Path | None, where: str = "") -> PrimumErr
     line = f"{where}the process ended with exit code {code} and no result"
     if log is None:
         return PrimumError(line)
-    kept = log.with_suffix(".failed.log")
+    return PrimumError(f"{line}; its log: {_keep(log)}")
+
+
+def _keep(log: Path) -> Path:
+    """Move it from its job's folder to the logs, under the job's name."""
+    kept = writable(find_workspace().state / "logs", "the state folder") / f"{log.parent.name}.failed.log"
     log.replace(kept)
-    return PrimumError(f"{line}; its log: {kept}")
+    return kept
 
 
 def _read_failure(folder: Path) -> Failure | None:
@@ -127,39 +150,33 @@ def _was_killed(code: int, log: Path | None) -> bool:
 
 
 @contextmanager
-def job_folder(workspace: Workspace) -> Iterator[Path]:
-    """A folder for the owner's eyes only, gone after the block; what a killed run left is removed first."""
-    parent = writable(workspace.state / "jobs", "the state folder")
-    for left in parent.glob("job-*"):
-        if not _alive(left.name.split("-")[1]):
-            shutil.rmtree(left, ignore_errors=True)
-    folder = Path(tempfile.mkdtemp(prefix=f"job-{os.getpid()}-", dir=parent))  # mode 0700
+def job_folder(parent: Path) -> Iterator[Path]:
+    """A folder for the owner's eyes only, gone after the block; what a killed run left in `parent` is removed first.
+
+    A folder in use is locked, for a process id says nothing where containers or machines share the home.
+    """
+    writable(parent, "the state folder")
+    with FileLock(parent.with_suffix(".lock")):
+        for left in parent.glob("job-*"):
+            _remove_abandoned(left)
+        folder = Path(tempfile.mkdtemp(prefix="job-", dir=parent))  # mode 0700
+        handle = os.open(folder, os.O_RDONLY)
+        fcntl.flock(handle, fcntl.LOCK_EX)
     try:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+        os.close(handle)
 
 
-def _alive(pid: str) -> bool:
-    try:
-        os.kill(int(pid), 0)
-    except (ProcessLookupError, ValueError):
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
-@contextmanager
-def job_log(workspace: Workspace) -> Iterator[Path]:
-    """A file for what a job's libraries say; it stays only where an error names it (see `why`)."""
-    folder = writable(workspace.state / "logs", "the state folder")
-    handle, name = tempfile.mkstemp(prefix="job-", suffix=".log", dir=folder)  # mode 0600
-    os.close(handle)
-    try:
-        yield Path(name)
-    finally:
-        Path(name).unlink(missing_ok=True)
+def _remove_abandoned(folder: Path) -> None:
+    with suppress(OSError):  # BlockingIOError: in use
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(folder, ignore_errors=True)
+        finally:
+            os.close(handle)
 
 
 def write_private(path: Path, text: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import shutil
 from pathlib import Path
 
 from primum.config import Remote
@@ -13,6 +14,8 @@ from primum.errors import BadInput, PrimumError, Unavailable
 CONFIG = "PRIMUM_SSH_CONFIG"
 """Environment variable: an ssh configuration file to use instead of the user's own."""
 _BOOT = "import sys; exec(compile(sys.stdin.buffer.read(int(sys.argv[1])), 'receive', 'exec'))"
+_SSH_FAILED = 255
+"""ssh's own exit code; any other one is that of the command over there."""
 _OPTIONS = (
     "BatchMode=yes",
     "StrictHostKeyChecking=yes",
@@ -21,12 +24,18 @@ _OPTIONS = (
     "ServerAliveCountMax=4",
     "ForwardAgent=no",
     "ClearAllForwardings=yes",
+    "ControlMaster=no",  # a connection that others share must not end with ours
     "LogLevel=ERROR",
 )
 
 
 def connect(remote: Remote, script: bytes) -> list[str]:
-    """The words that run `script`, which is then written to their standard input first, on the other machine."""
+    """The words that run `script`, which is then written to their standard input first, on the other machine.
+
+    Raises BadInput when there is no ssh client here.
+    """
+    if shutil.which("ssh") is None:
+        raise BadInput("stack.remote needs OpenSSH's client, and there is no `ssh` here; install it")
     words = ["ssh", "-T"]
     if os.environ.get(CONFIG):
         words += ["-F", os.environ[CONFIG]]
@@ -49,6 +58,10 @@ def _word(path: str) -> str:
 def refusal(remote: Remote, code: int, said: str) -> PrimumError:
     """What a connection that came to nothing means: `code` is ssh's or the command's, `said` the client's words."""
     host = remote.host
+    if code in (126, 127) or "ommand not found" in said:
+        return BadInput(
+            f"{host} has no '{remote.python}' that it can run; set stack.remote.python to its Python's full path"
+        )
     for pattern, kind, words in (
         (
             "no such identity|Identity file .* not accessible",
@@ -69,7 +82,8 @@ def refusal(remote: Remote, code: int, said: str) -> PrimumError:
         (
             "Permission denied|Too many authentication failures|error in libcrypto|invalid format",
             BadInput,
-            f"{host} refused the key; set stack.remote.user and stack.remote.key to one it accepts",
+            f"{host} refused the key; set stack.remote.user and stack.remote.key to one it accepts (one with a "
+            "passphrase must be in ssh-agent)",
         ),
         (
             "UNPROTECTED PRIVATE KEY FILE|bad permissions",
@@ -83,8 +97,9 @@ def refusal(remote: Remote, code: int, said: str) -> PrimumError:
             "and run the same command again",
         ),
     ):
-        if re.search(pattern, said):
+        if code == _SSH_FAILED and re.search(pattern, said):
             return kind(words)
-    if code == 127 or "not found" in said or "No such file" in said:
-        return BadInput(f"{host} has no '{remote.python}'; set stack.remote.python to its Python's full path")
-    return Unavailable(f"{host}: the connection ended with exit code {code}; try: ssh {host} true")
+    return Unavailable(
+        f"{host}: the connection ended with exit code {code} before the job did, or something else answered; "
+        f"run the same command again, or see what this says: ssh {host} {remote.python} --version"
+    )

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+import psutil
 from zenml.client import Client
 from zenml.enums import ExecutionStatus
 from zenml.step_operators import BaseStepOperator
@@ -18,7 +19,9 @@ from zenml.step_operators.step_operator_entrypoint_configuration import StepOper
 from zenml.utils.source_utils import get_source_root
 
 from primum.config import StackConfig
+from primum.errors import Unavailable
 from primum.jobs.devices import locked
+from primum.jobs.job import write_failure
 from primum.jobs.process import Child, start
 from primum.jobs.runner import follow, job_folder, why
 from primum.progress import say, show
@@ -28,6 +31,9 @@ from primum.workspace import find_workspace
 if TYPE_CHECKING:
     from zenml.config.step_run_info import StepRunInfo
     from zenml.models import StepRunResponse
+
+
+_CANCELLED = Unavailable("the step was cancelled; the same command continues from the last checkpoint")
 
 
 @dataclass(frozen=True)
@@ -55,17 +61,27 @@ class DeviceOperator(BaseStepOperator):
         """Wait for the device, then start the step's process."""
         workspace = find_workspace()
         with ExitStack() as holds:
-            folder = holds.enter_context(job_folder(workspace))
+            folder = holds.enter_context(job_folder(workspace.jobs))
             held = holds.enter_context(locked(workspace, stack_of(info.config.parameters), say))
             root = get_source_root()
-            outer = {**os.environ, **environment, **held, FOLDER: str(folder), ROOT: root}
+            ours = {
+                "PRIMUM_HOME": str(workspace.home),
+                FOLDER: str(folder),
+                ROOT: root,
+            }  # it starts in `root`
+            outer = {**os.environ, **environment, **held, **ours}
             child = start([sys.executable, *entrypoint_command[1:]], outer, None, Path(root))
             holds.callback(child.end)
             self._running[info.step_run_id] = _Running(child, folder, holds.pop_all())
 
     def wait(self, step_run: StepRunResponse) -> ExecutionStatus:
-        """Show what the process says until it ends. Raises the step's own error; no process is left in any case."""
-        running = self._running[step_run.id]
+        """Show what the process says until it ends. Raises the step's own error; no process is left in any case.
+
+        Of a step that another process started, its end is all there is to see.
+        """
+        running = self._running.get(step_run.id)
+        if running is None:
+            return super().wait(step_run)
         try:
             follow(running.child.lines(), show, lambda line: say(line.decode(errors="replace")))
             code = running.child.wait()
@@ -89,9 +105,8 @@ class DeviceOperator(BaseStepOperator):
         if step_run.id in self._running:
             self.cleanup_step_submission(step_run)
             return
-        for pid in _processes_of(step_run.id):
-            with suppress(ProcessLookupError):
-                os.killpg(pid, signal.SIGKILL)  # what the step had started sees its lifeline end
+        for process in _processes_of(step_run.id):
+            _cancel(process)
 
     def cleanup_step_submission(self, step_run: StepRunResponse) -> None:
         """Leave no process, lock or file of the step behind."""
@@ -106,10 +121,22 @@ def stack_of(parameters: dict[str, Any]) -> StackConfig:
     return StackConfig.model_validate(found if isinstance(found, dict) else found.model_dump())
 
 
-def _processes_of(step_run: UUID) -> list[int]:
+def _processes_of(step_run: UUID) -> list[psutil.Process]:
     """Leaders of process groups whose command line names the step run."""
-    import psutil
+    found = psutil.process_iter(["cmdline"])
+    named = [p for p in found if str(step_run) in (p.info["cmdline"] or [])]
+    return [p for p in named if _leads(p.pid)]
 
-    found = psutil.process_iter(["pid", "cmdline"])
-    named = [p.info["pid"] for p in found if str(step_run) in (p.info["cmdline"] or [])]
-    return [pid for pid in named if os.getpgid(pid) == pid]
+
+def _leads(pid: int) -> bool:
+    with suppress(OSError):  # it has ended meanwhile
+        return os.getpgid(pid) == pid
+    return False
+
+
+def _cancel(process: psutil.Process) -> None:
+    """Kill its group; the run that waits for it is told why, or it would take the kill for the system's."""
+    with suppress(psutil.Error, OSError, KeyError):
+        write_failure(Path(process.environ()[FOLDER]), _CANCELLED, str(_CANCELLED))
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)  # what the step had started sees its lifeline end

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Literal, get_args
 
 from zenml.client import Client
@@ -69,7 +70,8 @@ def _plain() -> StackResponse:
     active = client.active_stack_model
     for device in DEVICES:
         if active.name.endswith(f"-{device}"):
-            return client.get_stack(active.name.removesuffix(f"-{device}"), allow_name_prefix_match=False)
+            with suppress(KeyError):  # a stack of the user's own may have such a name
+                return client.get_stack(active.name.removesuffix(f"-{device}"), allow_name_prefix_match=False)
     return active
 
 
