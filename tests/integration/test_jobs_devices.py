@@ -100,6 +100,24 @@ def test_zero3_without_deepspeed_names_the_install_command(
         command(stack, tmp_path, training=True)
 
 
+@pytest.mark.parametrize(
+    ("stack", "words"),
+    [
+        ({"backend": "cpu", "devices": [0]}, "devices: CUDA devices are for the backend cuda, not cpu"),
+        ({"backend": "mlx", "launcher": "torchrun"}, "launcher: torchrun is for the backends cpu and cuda"),
+    ],
+)
+def test_what_a_backend_would_ignore_is_refused(stack: dict[str, object], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        StackConfig.model_validate(stack)
+
+
+def test_four_bits_are_not_divided(project: Path) -> None:
+    divided = {"stack.sharding": "fsdp", "stack.processes": 2, "stack.launcher": "torchrun"}
+    with pytest.raises(BadInput, match="fsdp cannot divide a base in nf4; set it to ddp"):
+        load_run(project / "configs", None, {"model.quantisation": "nf4", **divided})
+
+
 def test_a_base_is_divided_among_several_processes_only() -> None:
     with pytest.raises(ValueError, match="sharding: fsdp divides the base among several processes"):
         StackConfig(launcher="torchrun", sharding="fsdp")

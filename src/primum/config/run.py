@@ -89,8 +89,12 @@ class StackConfig(Frozen):
             raise ValueError(
                 f"sharding: {self.sharding} divides the base among several processes; set processes"
             )
-        if self.backend in ("mlx", "fake") and (self.launcher != "plain" or self.devices):
-            raise ValueError(f"launcher and devices are for the backends cpu and cuda, not {self.backend}")
+        if self.backend in ("mlx", "fake") and self.launcher != "plain":
+            raise ValueError(
+                f"launcher: {self.launcher} is for the backends cpu and cuda, not {self.backend}"
+            )
+        if self.backend not in ("cuda", "auto") and self.devices:
+            raise ValueError(f"devices: CUDA devices are for the backend cuda, not {self.backend}")
         if self.remote and self.backend in ("auto", "fake"):
             raise ValueError("remote: say which backend the machine has: cpu, cuda or mlx")
         return self
@@ -104,6 +108,14 @@ class RunConfig(Frozen):
     gate: GateConfig = GateConfig()
     stack: StackConfig = StackConfig()
     seed: int = Field(default=42, ge=0, lt=2**32, strict=True)
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.model.quantisation == "nf4" and self.stack.sharding != "ddp":
+            raise ValueError(
+                f"stack.sharding: {self.stack.sharding} cannot divide a base in nf4; set it to ddp"
+            )
+        return self
 
 
 SECTIONS = {"task": "tasks", "model": "models", "gate": "gates", "stack": "stacks"}
