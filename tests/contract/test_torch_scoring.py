@@ -58,6 +58,22 @@ def test_every_architecture_scores_like_label_by_label(kind: str, answers: str) 
     assert np.ptp(expected, axis=0).max() > 0.1  # the prompts matter, or the test would show nothing
 
 
+def test_the_same_prompt_is_scored_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, tree, forward, rows = random_model("llama"), build_tree(ANSWERS["shared"], 3), scoring._forward, []
+
+    def counted(model: Any, columns: Any, prompts: list, *rest: Any) -> torch.Tensor:
+        rows.extend(map(tuple, prompts))
+        return forward(model, columns, prompts, *rest)
+
+    expected = score_tokens(model, PROMPTS, tree, pad=0)
+    monkeypatch.setattr(scoring, "_forward", counted)
+    monkeypatch.setattr(scoring, "_TOKENS_PER_BATCH", {"cpu": 1})  # no spare rows
+    repeated = [0, 3, 3, 5, 0, 1]
+    scores = score_tokens(model, [PROMPTS[i] for i in repeated], tree, pad=0)
+    np.testing.assert_allclose(scores, expected[repeated], atol=1e-5)
+    assert sorted(rows) == sorted(tuple(PROMPTS[i]) for i in {*repeated})
+
+
 def test_the_last_layer_is_computed_where_it_is_read_and_only_while_scoring() -> None:
     model, seen = random_model("llama"), []
     for i in (0, 1):
@@ -147,7 +163,7 @@ from primum.backends.torch import scoring
 from primum.config import ModelConfig, StackConfig
 
 backend = open_backend(ModelConfig(name="tiny", source=sys.argv[1]), StackConfig(threads=1), Path("/"))
-prompts = ["x" * 400 for _ in range(64)]
+prompts = [f"{i:02}" + "x" * 398 for i in range(64)]
 expected = backend.score(prompts, ("yes", "no"))
 scoring._TOKENS_PER_BATCH["cpu"] = 1 << 20  # 2,500 rows: a gigabyte
 sizes, forward = [], scoring._forward

@@ -36,8 +36,12 @@ def score_tokens(
 
     A batch has the shape that its length bucket fixes (spare rows are filled up), so the kernels do the same
     work in the same order for a row whatever stands beside it, and its bits do not depend on it. Where a
-    bucket's batches do not fit into memory, the whole bucket is scored in halved ones.
+    bucket's batches do not fit into memory, the whole bucket is scored in halved ones. Prompts that are the same
+    are scored once.
     """
+    places = {tokens: i for i, tokens in enumerate(dict.fromkeys(map(tuple, prompts)))}
+    if len(places) < len(prompts):
+        return score_tokens(model, list(places), tree, pad, progress)[[places[tuple(p)] for p in prompts]]
     check_tree(model, tree, max(map(len, prompts), default=0))
     result = np.full((len(prompts), len(tree.steps)), np.nan)
     device, done = model.device.type, 0
