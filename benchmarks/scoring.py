@@ -3,7 +3,8 @@
     python benchmarks/scoring.py [--repetitions 3] [--prompts 1000] [--threads 1] [--out benchmarks/results]
 
 Same weights, same prompts (the breast-cancer records, chat template included, repeated to the number), same
-tokens, one process, both sides in turns. HFLM runs as it comes (batch size 1) and with the batch size that is fastest
+tokens, one process, both sides in turns; both score a prompt that comes again once.
+HFLM runs as it comes (batch size 1) and with the batch size that is fastest
 of a few, found on a part of the prompts first. It reads labels that differ in their last token only from one
 forward pass as well (its logits cache); for others it needs one a label. Before any time counts, both sides'
 normalised log-probabilities must agree to 1e-3.
