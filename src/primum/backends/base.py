@@ -63,6 +63,8 @@ class Run(Frozen):
     rank: int
     seed: int
     out_dir: str
+    start: str | None = None
+    """PEFT folder of the same base and shape whose weights the training starts from; None: a fresh adapter."""
 
 
 class GenerationLimits(Frozen):

@@ -16,6 +16,7 @@ from primum.config.gate import (
 )
 from primum.config.loading import load_run, parse_overrides, read_yaml, validate
 from primum.config.run import DEFAULTS, SECTIONS, ModelConfig, Remote, RunConfig, StackConfig
+from primum.config.sites import DriftConfig, RetrainConfig
 from primum.config.task import (
     Feature,
     Keys,
@@ -36,6 +37,7 @@ __all__ = [
     "CalibrationCheck",
     "CheckConfig",
     "CoverageCheck",
+    "DriftConfig",
     "Feature",
     "GateConfig",
     "Keys",
@@ -47,6 +49,7 @@ __all__ = [
     "ParsedCheck",
     "PromptConfig",
     "Remote",
+    "RetrainConfig",
     "RunConfig",
     "Source",
     "SplitConfig",

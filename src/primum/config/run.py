@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from primum.backends.base import Recipe
 from primum.config.gate import GateConfig
+from primum.config.sites import DriftConfig, RetrainConfig
 from primum.config.task import Name, TaskConfig
-from primum.records import Frozen
+from primum.records import ALL_SITES, Frozen
 
 
 class ModelConfig(Frozen):
@@ -101,13 +103,24 @@ class StackConfig(Frozen):
 
 
 class RunConfig(Frozen):
-    """One run of the finetune pipeline."""
+    """One run of a pipeline."""
 
     task: TaskConfig
     model: ModelConfig
     gate: GateConfig = GateConfig()
     stack: StackConfig = StackConfig()
+    drift: DriftConfig = DriftConfig()
+    retrain: RetrainConfig = RetrainConfig()
     seed: int = Field(default=42, ge=0, lt=2**32, strict=True)
+    site: str = Field(default=ALL_SITES, min_length=1)
+    """Only the records of this site; `all`: of every site."""
+    at: datetime | None = None
+    """Run as on that day: later records, and outcomes not known by then, do not exist. Now by default."""
+
+    @field_validator("at")
+    @classmethod
+    def _zoned(cls, at: datetime | None) -> datetime | None:
+        return at.replace(tzinfo=UTC) if at is not None and at.tzinfo is None else at
 
     @model_validator(mode="after")
     def _fits(self) -> Self:

@@ -92,6 +92,8 @@ class Label(Frozen):
     """Class name -> the raw values that mean it. The order is the order of the labels everywhere."""
     positive: str | None = None
     """Binary tasks: the class whose recall is called recall; the last class by default."""
+    matures_after_days: int = Field(default=0, ge=0)
+    """Days after a record's time until its outcome is known; younger records train nothing and judge nothing."""
 
     @field_validator("classes", mode="before")
     @classmethod
@@ -249,6 +251,8 @@ class TaskConfig(Frozen):
             raise ValueError("operating_point: a threshold needs a task of two classes")
         if self.calibration != "temperature" and self.positive is None:
             raise ValueError(f"calibration: {self.calibration} needs a task of two classes; use temperature")
+        if self.label.matures_after_days and self.keys.time is None:
+            raise ValueError("label.matures_after_days: needs keys.time, the column of the record's time")
         self._check_subgroups()
         return self
 
