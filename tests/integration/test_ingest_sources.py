@@ -13,9 +13,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from primum import moments
 from primum.config import TaskConfig, load_run
 from primum.errors import BadInput, Unavailable
-from primum.ingest import ingest
+from primum.ingest import by_site, ingest, ingest_window
 from primum.records import IngestReport
 
 FRAME = pd.DataFrame(
@@ -151,6 +152,53 @@ def test_real_details(project: Path, shared_data: Path, tmp_path: Path) -> None:
     assert indo.disguised["asa"] == 1
 
 
+def test_stroke_as_of_a_day(project: Path, shared_data: Path, tmp_path: Path) -> None:
+    """Counts taken from the file itself: months to the day, outcomes 183 days after the month's end."""
+    task = load_run(project / "configs", None, {"task": "stroke"}).task
+    raw = pd.read_csv(
+        shared_data / "stroke" / "ist.csv.gz", usecols=["RDATE_ISO", task.label.column, "COUNTRY"]
+    )
+    at = moments.ends("1993-12-31")
+    report = ingest(task, project, tmp_path, 42, at=at)
+    old = raw[raw["RDATE_ISO"] <= "1993-06"]  # the end of June is 184 days ago, the end of July 153
+    assert report.rows == old[task.label.column].notna().sum() == 1861
+    assert report.left_out["later"] == (raw["RDATE_ISO"] > "1993-12").sum()
+    window = ingest_window(task, project, tmp_path, at=at, since=moments.begins("1993-10"))
+    assert window.rows == raw["RDATE_ISO"].between("1993-10", "1993-12").sum()
+    assert window.label_counts == {}, "no outcome of this window can be known"
+    uk = ingest(task, project, tmp_path, 42, at=at, site="UK")
+    assert uk.rows == (old["COUNTRY"].eq("UK") & old[task.label.column].notna()).sum()
+    sites = by_site(Path(ingest_window(task, project, tmp_path, at=at).path))
+    assert {site: len(records) for site, records in sites.items()} == dict(
+        raw.loc[raw["RDATE_ISO"] <= "1993-12", "COUNTRY"].value_counts()
+    )
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet", "jsonl", "huggingface"])
+def test_a_repeated_delivery_of_every_kind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    once = ingest(demo(write("csv", tmp_path)), tmp_path, tmp_path / "once", 1)
+    monkeypatch.setitem(globals(), "FRAME", pd.concat([FRAME, FRAME.iloc[::-1]], ignore_index=True))
+    twice = ingest(demo(write(kind, tmp_path)), tmp_path, tmp_path / "twice", 1)
+    assert twice.sha256 == once.sha256
+    assert twice.notes == ("4 row(s) were delivered twice and are kept once",)
+
+
+@pytest.mark.parametrize(
+    ("seen", "looks"),
+    [
+        ([1577959200, 1578045600], "seconds since 1970"),
+        ([1577959200000.0, 1578045600000.0], "milliseconds since 1970"),
+        ([43832.5, 43833.5], "a day number of Excel"),
+    ],
+)
+def test_numbers_for_times_in_parquet(tmp_path: Path, seen: list[float], looks: str) -> None:
+    FRAME.iloc[:2].assign(seen=seen).to_parquet(tmp_path / "data.parquet")
+    with pytest.raises(BadInput, match=f"row 1, column 'seen': not a time: it looks like {looks}"):
+        ingest(demo({"kind": "parquet", "path": "data.parquet"}), tmp_path, tmp_path / "out", 1)
+
+
 @pytest.mark.parametrize("leak", ["num", "bleed", "FDEAD", "EXPDD", "dead_6m", "OCCODE", "ID14", "scp_codes"])
 def test_no_shipped_task_reads_an_outcome(project: Path, leak: str) -> None:
     for file in (project / "configs" / "tasks").glob("*.yaml"):
@@ -162,7 +210,7 @@ MEASURE = """
 import resource, sys
 from pathlib import Path
 from primum.config import TaskConfig
-from primum.ingest import ingest
+from primum.ingest import by_site, ingest, ingest_window
 folder = Path(sys.argv[1])
 task = TaskConfig.model_validate_json((folder / "task.json").read_text())
 report = ingest(task, folder, folder / "out", 1)

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from typing import NoReturn
+
+import numpy as np
+import pandas as pd
 import pandera.pandas as pandera
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from primum.config import Feature, TaskConfig
 from primum.errors import BadInput
 from primum.ingest.columns import canonical
 from primum.ingest.place import Place, listed
+from primum.ingest.sites import plain
 
 
 def build_schema(task: TaskConfig, labelled: bool) -> pandera.DataFrameSchema:
@@ -62,18 +68,63 @@ def check_chunk(schema: pandera.DataFrameSchema, chunk: pa.Table, place: Place, 
     raise place._replace(column=name).error(int(worst["index"]), problem)
 
 
-def check_records(table: pa.Table, name: str, task: TaskConfig) -> None:
-    """Raise BadInput for a record id that stands twice and for a patient at two sites.
+def check_ids(table: pa.Table, name: str, task: TaskConfig) -> None:
+    """Raise BadInput for a record id that stands twice.
 
     `table` holds every row in the source's order. Ids name patients, so a message gives rows only.
     """
+    later, earlier = _same_ids(table)
+    if later.size:
+        _refuse_id(later[0], earlier[0], name, task, "")
+
+
+def repeated(table: pa.Table, name: str, task: TaskConfig) -> np.ndarray:
+    """(n,) True for rows that repeat an earlier one in every canonical column, as a batch delivered twice does.
+
+    Raises BadInput for the first row whose id stands already with other values.
+    """
+    later, earlier = _same_ids(table)
+    other = {column: ~_equal(table[column], later, earlier) for column in table.column_names if later.size}
+    differs = np.any(list(other.values()), axis=0) if other else np.zeros(0, bool)
+    if differs.any():
+        at = int(differs.argmax())
+        column = next(column for column, differing in other.items() if differing[at])
+        _refuse_id(later[at], earlier[at], name, task, f" with another '{_named(column, task)}'")
+    mask = np.zeros(len(table), bool)
+    mask[later] = True
+    return mask
+
+
+def _same_ids(table: pa.Table) -> tuple[np.ndarray, np.ndarray]:
+    """Rows (m,) whose id stands in an earlier row, ascending, and the first row (m,) of each."""
     ids = table["record_id"].to_pandas()
-    again = ids.duplicated()
-    if again.any():
-        row = int(again.argmax())
-        other = int((ids == ids[row]).argmax())
-        place = Place(name, 1, task.keys.record_id or "record_id")
-        raise place.error(row, f"this record id stands already in row {other + 1}; ids must be unique")
+    later = np.flatnonzero(ids.duplicated())
+    if not later.size:
+        return later, later
+    codes = pd.factorize(ids)[0]
+    firsts = np.unique(codes, return_index=True)[1]
+    return later, firsts[codes[later]]
+
+
+def _equal(column: pa.ChunkedArray, rows: np.ndarray, others: np.ndarray) -> np.ndarray:
+    one, other = column.take(pa.array(rows)), column.take(pa.array(others))
+    both_missing = pc.and_(pc.is_null(one), pc.is_null(other))
+    return pc.or_(pc.fill_null(pc.equal(one, other), False), both_missing).to_numpy()
+
+
+def _named(column: str, task: TaskConfig) -> str:
+    """The source's name of a canonical column."""
+    keys = task.keys.model_dump() | {"label": task.label.column}
+    return keys.get(column) or column
+
+
+def _refuse_id(row: int, other: int, name: str, task: TaskConfig, how: str) -> NoReturn:
+    place = Place(name, 1, task.keys.record_id or "record_id")
+    raise place.error(int(row), f"this record id stands already in row {other + 1}{how}; ids must be unique")
+
+
+def check_patients(table: pa.Table, name: str, task: TaskConfig) -> None:
+    """Raise BadInput for a patient at two sites; `table` as in `check_ids`."""
     if task.keys.site is None or task.keys.patient_id is None:
         return
     pairs = table.select(["patient_id", "site"]).to_pandas().drop_duplicates()
@@ -81,7 +132,10 @@ def check_records(table: pa.Table, name: str, task: TaskConfig) -> None:
     if moved.any():
         row = int(pairs.index[moved][0])
         other = int((pairs["patient_id"] == pairs["patient_id"][row]).idxmax())
+        one, two = pairs["site"][row], pairs["site"][other]
         mend = "give each patient one site, or each site its own patient ids"
+        if plain(one) == plain(two):
+            mend = f"'{one}' and '{two}' look like one: if the site was renamed, give it one name"
         raise Place(name, 1, task.keys.site).error(
             row, f"the patient of this row has another site in row {other + 1}; {mend}"
         )

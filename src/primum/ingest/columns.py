@@ -1,4 +1,4 @@
-"""One column of a source becomes one canonical column: numbers, text, categories, times.
+"""One column of a source becomes one canonical column: numbers, text, categories.
 
 Raw values of keys, categories and labels compare as canonical strings, so that 1, 1.0, "1" and "1.0" are one
 value whatever file format or reader they came through, and so are true and "True".
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from datetime import datetime
 
 import numpy as np
 import pyarrow as pa
@@ -61,27 +60,6 @@ def read_key(array: pa.Array, place: Place, key: str) -> pa.Array:
     words = read_word(array, place)
     refuse(pc.is_null(words), place, f"is empty, but it is the task's `{key}`; fill it in")
     return words
-
-
-def read_time(array: pa.Array, place: Place) -> pa.Array:
-    """The column as ISO 8601 text, null where not recorded. Raises BadInput where it is no time."""
-    text = read_text(array, place)
-    found = {raw: _iso(raw) for raw in pc.unique(text).to_pylist() if raw is not None}
-    wrong = pa.array([raw for raw, iso in found.items() if iso is None], pa.string())
-    refuse(
-        pc.is_in(text, value_set=wrong), place, "not a time; write ISO 8601, such as 1995-10-24 or 1995-10"
-    )
-    return recode(text, {raw: iso or "" for raw, iso in found.items()})
-
-
-def _iso(raw: str) -> str | None:
-    if re.fullmatch(r"\d{4}(-(0[1-9]|1[0-2]))?", raw):
-        return raw
-    try:
-        moment = datetime.fromisoformat(raw)
-    except ValueError:
-        return None
-    return moment.date().isoformat() if re.fullmatch(r"\d{4}-\d\d-\d\d", raw) else moment.isoformat()
 
 
 def read_feature(array: pa.Array, place: Place, feature: Feature) -> tuple[pa.Array, pa.Array]:

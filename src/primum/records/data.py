@@ -39,6 +39,8 @@ class IngestReport(Frozen):
     disguised: dict[str, int]
     """Per feature: how many of those were missing values in disguise."""
     notes: tuple[str, ...] = ()
+    left_out: dict[str, int] = {}
+    """Rule -> records that it left out: repeated, other sites, later, earlier, undated, immature, unlabelled."""
 
 
 class Lineage(Frozen):
@@ -71,6 +73,8 @@ class SplitVersion(Frozen):
     duplicate_groups: int
     notes: tuple[str, ...] = ()
     lineage: Lineage = Lineage()
+    site: str = ALL_SITES
+    """Whose records these are."""
 
     @property
     def holdout(self) -> str:

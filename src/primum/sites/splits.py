@@ -1,0 +1,110 @@
+"""The split of a task at one site: its holdout holds only patients that no split of the task has seen before.
+
+A site's split knows as seen what stood in the pooled split and in its own earlier ones. Its holdout is drawn from
+the fresh patients that were kept to judge; see `rotation.kept_to_judge`.
+"""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+
+import pandas as pd
+
+from primum.config import RunConfig
+from primum.errors import BadInput
+from primum.generations import (
+    current_split,
+    keep,
+    lineage,
+    make_split,
+    opened_holdouts,
+    require_known,
+    seen_rows,
+)
+from primum.ledger import Ledger
+from primum.records import ALL_SITES, Lineage, SplitVersion
+from primum.rotation import rotate_site
+from primum.split import assign
+from primum.versioning import store_split
+from primum.workspace import Workspace
+
+
+def split_for_run(workspace: Workspace, records: Path, config: RunConfig) -> SplitVersion:
+    """The split that one run of the finetune pipeline stands on, at all sites or at `config.site`.
+
+    `records` is the canonical Parquet file of what the run reads. Raises as `generations.make_split`; at a site
+    also BadInput where its first holdout would hold too few fresh patients.
+    """
+    if config.site == ALL_SITES:
+        return make_split(workspace, records, config.task, config.stack, config.seed)
+    current = current_site_split(workspace, config)
+    if current is None:
+        return _next(workspace, records, config, None)
+    return _kept(workspace, records, config, current)
+
+
+def next_split(workspace: Workspace, records: Path, config: RunConfig) -> SplitVersion:
+    """The split that a retraining at `config.site` stands on: the next holdout, or the present one with looks left.
+
+    Raises BadInput, with the number of missing labels, where there are too few fresh patients for the next
+    holdout and no look is left at the present one.
+    """
+    current = current_site_split(workspace, config)
+    try:
+        return _next(workspace, records, config, current)
+    except BadInput:
+        if current is None or not looks_left(workspace, current, config):
+            raise
+    return _kept(workspace, records, config, current)
+
+
+def current_site_split(workspace: Workspace, config: RunConfig) -> SplitVersion | None:
+    """The split that the site stands on now; None before its first."""
+    opened = opened_holdouts(workspace, config.task.name, config.site)
+    return current_split(workspace, config.task.name, config.stack, opened, config.site)
+
+
+def looks_left(workspace: Workspace, split: SplitVersion, config: RunConfig) -> int:
+    """How many planned looks at the split's holdout are left."""
+    with closing(Ledger.open(workspace.ledger)) as ledger:
+        used = ledger.looks_used(split.holdout, split.task, split.site)
+    return max(0, config.gate.planned_looks - used)
+
+
+def seen_versions(
+    workspace: Workspace, config: RunConfig, current: SplitVersion | None
+) -> tuple[SplitVersion, ...]:
+    """Every split version whose records a next holdout of the site must not hold, oldest first."""
+    task, stack = config.task.name, config.stack
+    pooled = current_split(workspace, task, stack, opened_holdouts(workspace, task, ALL_SITES))
+    found = [
+        v for split in (pooled, current) if split is not None for v in lineage(workspace.home, split, stack)
+    ]
+    return tuple({version.dvc_hash: version for version in found}.values())
+
+
+def _kept(workspace: Workspace, records: Path, config: RunConfig, current: SplitVersion) -> SplitVersion:
+    require_known(workspace, current, config.stack)
+    frame = pd.read_parquet(records)
+    return keep(workspace, records, frame, current, config.task, config.stack, config.seed)
+
+
+def _next(
+    workspace: Workspace, records: Path, config: RunConfig, current: SplitVersion | None
+) -> SplitVersion:
+    task, stack, seed = config.task, config.stack, config.seed
+    frame = pd.read_parquet(records)
+    before = seen_versions(workspace, config, current)
+    if not before:
+        drawn = assign(frame, task, seed)
+        return store_split(workspace.home, records, drawn, task, stack, seed, site=config.site)
+    tree = Lineage(
+        generation=1 + max(version.lineage.generation for version in before),
+        parent=before[-1].dvc_hash,
+        earlier=tuple(version.dvc_hash for version in before),
+    )
+    seen = seen_rows(workspace.home, before, stack)
+    share = config.retrain.judged_share
+    drawn = rotate_site(frame, seen, task, seed, share)
+    return store_split(workspace.home, records, drawn, task, stack, seed, tree, config.site)
