@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Literal
 
 from primum.errors import PrimumError
@@ -53,6 +54,7 @@ def examine(workspace: Workspace) -> list[Finding]:
         "MLX": _mlx,
         "backend: auto": _auto,
         "ssh": _ssh,
+        "schedules": lambda: _schedules(workspace),
     }
     return [_run(what, check) for what, check in checks.items()]
 
@@ -190,6 +192,23 @@ def _ssh() -> Finding:
     if shutil.which("ssh") is None:
         return Finding("ssh", "optional", "no client", "install OpenSSH, to train on another machine")
     return Finding("ssh", "ok", str(shutil.which("ssh")))
+
+
+def _schedules(workspace: Workspace) -> Finding:
+    from primum.timer.machine import this_machine
+    from primum.timer.standing import standing
+
+    found = standing(workspace, this_machine(), datetime.now(UTC))
+    wrong = [s for s in found if not s.sound]
+    if wrong:
+        missed = f", missed {wrong[0].missed:%Y-%m-%d %H:%M}" if wrong[0].missed else ""
+        state = "" if wrong[0].state == "installed" else f"{wrong[0].state}; "
+        detail = f"{wrong[0].name}: {state}{wrong[0].outcome}{missed}"
+        return Finding(
+            "schedules", "broken", detail, "primum schedule list; the schedule's log.txt says more"
+        )
+    words = [f"{s.name} ({s.outcome}{f' {s.last.began:%Y-%m-%d}' if s.last else ''})" for s in found]
+    return Finding("schedules", "ok", ", ".join(words) or "none installed")
 
 
 def _optional(what: str, module: str, mend: str) -> Finding:
