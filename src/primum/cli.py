@@ -9,9 +9,11 @@ from pathlib import Path
 
 from primum.cli_export import add_export
 from primum.cli_holdouts import add_ledger, add_split
+from primum.cli_registry import add_registry
+from primum.cli_schedule import add_schedule
 from primum.cli_stack import add_stack
+from primum.errors import BadInput
 from primum.failures import failing_softly
-from primum.records import ALL_SITES
 from primum.workspace import Workspace, find_workspace, writable
 
 
@@ -21,12 +23,13 @@ def parser() -> argparse.ArgumentParser:
         prog="primum", description="Around the pipelines: registry, serving, stores, health."
     )
     commands = p.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    _add_registry(commands)
+    add_registry(commands)
     _add_predict(commands)
     add_export(commands)
     add_split(commands)
     add_ledger(commands)
     add_stack(commands)
+    add_schedule(commands)
     _add_gate(commands)
     _add_power(commands)
     dashboard = commands.add_parser(
@@ -40,28 +43,6 @@ def parser() -> argparse.ArgumentParser:
     return p
 
 
-def _add_registry(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    registry = commands.add_parser("registry", help="versions, their evidence and their stages")
-    actions = registry.add_subparsers(dest="action", required=True, metavar="ACTION")
-    listing = actions.add_parser("list", help="all versions")
-    listing.add_argument("--task")
-    listing.add_argument("--site")
-    listing.set_defaults(run=_registry_list)
-    show = actions.add_parser("show", help="one version with its verdict and hashes")
-    promote = actions.add_parser("promote", help="put a version into production")
-    rollback = actions.add_parser("rollback", help="put the earlier production version back")
-    for action, run in ((show, _registry_show), (promote, _registry_promote), (rollback, _registry_rollback)):
-        action.add_argument("--task", required=True)
-        action.add_argument("--site", default=ALL_SITES)
-        action.set_defaults(run=run)
-    show.add_argument("number", type=int)
-    promote.add_argument("number", type=int)
-    promote.add_argument("--override", action="store_true", help="promote a HOLD; needs --by and --why")
-    promote.add_argument("--by", default="", metavar="NAME")
-    promote.add_argument("--why", default="", metavar="TEXT")
-    rollback.add_argument("--to", type=int, metavar="NUMBER", help="an earlier production version")
-
-
 def _add_predict(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     predict = commands.add_parser(
         "predict", help="label, calibrated probability, label set and referral for each record of a file"
@@ -73,7 +54,14 @@ def _add_predict(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     predict.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], help="as in run.py")
     predict.add_argument("--model", help="the base model's config, if not the default one")
-    predict.add_argument("--version", type=int, help="a version that is not in production (research use)")
+    of = predict.add_mutually_exclusive_group()
+    of.add_argument("--site", help="serve with that site's version in production, else with the pooled one")
+    of.add_argument(
+        "--by-site", action="store_true", help="serve each record with the version of the site in its own row"
+    )
+    predict.add_argument(
+        "--version", type=int, metavar="N", help="a version that is not in production (research use)"
+    )
     predict.add_argument("--output", type=Path, metavar="FILE", help="write CSV there instead of to stdout")
     predict.set_defaults(run=_predict)
 
@@ -134,72 +122,21 @@ def main(argv: list[str] | None = None) -> int:
     return ending.code
 
 
-def _registry_list(workspace: Workspace, arguments: argparse.Namespace) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    from primum import registry
-    from primum.stack.store import bootstrap
-
-    bootstrap(workspace)
-    found = registry.versions(arguments.task, arguments.site)
-    if not found:
-        print("no versions yet; `python run.py --pipeline finetune` makes the first one")
-        return
-    table = Table("version", "stage", "verdict", "macro-F1", "bundle", box=None)
-    for v in found:
-        score = v.metrics.get("macro_f1")
-        stage = (v.stage or "-") + (" (anchor)" if v.anchor else "")
-        table.add_row(
-            v.name, stage, v.outcome, "-" if score is None else f"{score:.3f}", v.bundle_sha256[:12]
-        )
-    Console().print(table)
-
-
-def _registry_show(workspace: Workspace, arguments: argparse.Namespace) -> None:
-    from primum import registry
-    from primum.stack.store import bootstrap
-
-    bootstrap(workspace)
-    version = registry.version(arguments.task, arguments.site, arguments.number)
-    bundle = registry.fetch_bundle(workspace, version)
-    print(version.model_dump_json(indent=2))
-    print(f"bundle: {bundle.path} (hash verified)")
-    print(f"base {bundle.card.base_id} {bundle.card.base_hash[:12]}, split {bundle.card.split_version}")
-
-
-def _registry_promote(workspace: Workspace, arguments: argparse.Namespace) -> None:
-    from primum import registry
-    from primum.stack.store import bootstrap
-
-    bootstrap(workspace)
-    chosen = registry.version(arguments.task, arguments.site, arguments.number)
-    how = {"override": arguments.override, "by": arguments.by, "why": arguments.why}
-    print(f"{registry.promote(workspace, chosen, registry.utc_now(), **how).name} is in production")
-
-
-def _registry_rollback(workspace: Workspace, arguments: argparse.Namespace) -> None:
-    from primum import registry
-    from primum.stack.store import bootstrap
-
-    bootstrap(workspace)
-    target = registry.rollback(workspace, arguments.task, arguments.site, registry.utc_now(), arguments.to)
-    print(f"{target.name} is in production again")
-
-
 def _predict(workspace: Workspace, arguments: argparse.Namespace) -> None:
     from primum.config import load_run, parse_overrides
     from primum.predict import predict
     from primum.served import summary
     from primum.stack.store import bootstrap
 
-    named = {"task": arguments.task, "model": arguments.model}
+    named = {"task": arguments.task, "model": arguments.model, "site": arguments.site}
     overrides = {k: v for k, v in named.items() if v} | parse_overrides(arguments.set)
     config = load_run(workspace.configs, arguments.config, overrides)
+    if arguments.by_site and arguments.version is not None:
+        raise BadInput("--version: with --by-site each site has a version of its own; leave one of them out")
     if arguments.output is not None:
         writable(arguments.output.parent, "the folder of --output")
     bootstrap(workspace)
-    result = predict(workspace, config, arguments.records, arguments.version)
+    result = predict(workspace, config, arguments.records, arguments.version, by_site=arguments.by_site)
     print(summary(result), file=sys.stderr)
     if arguments.output is None:
         result.to_csv(sys.stdout, index=False)

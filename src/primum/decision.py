@@ -9,7 +9,7 @@ from primum.bundle import Bundle
 from primum.config import RunConfig
 from primum.gate import judge
 from primum.ledger import Ledger
-from primum.records import ALL_SITES, Baselines, Decision, Evaluation, SplitVersion
+from primum.records import Baselines, Decision, Evaluation, SplitVersion
 from primum.workspace import Workspace
 
 
@@ -36,7 +36,7 @@ def decide(  # noqa: PLR0913 - everything the evidence names
     verdict = judge(
         evaluation.panel,
         task=config.task,
-        site=ALL_SITES,
+        site=config.site,
         candidate=candidate.sha256,
         look=evaluation.look,
         config=config.gate,
@@ -47,8 +47,13 @@ def decide(  # noqa: PLR0913 - everything the evidence names
     )
     with closing(Ledger.open(workspace.ledger)) as ledger:
         payload = {"verdict": verdict.model_dump(mode="json")}
-        where = {"task": config.task.name, "site": ALL_SITES, "holdout": split.holdout}
-        same = (e.hash for e in ledger.entries(kind="decision", **where) if e.payload == payload)
         # A run that was killed after writing finds its own entry again: one look, one decision.
-        entry = next(same, None) or ledger.record("decision", **where, payload=payload, now=now)
+        entry = ledger.record_once(
+            "decision",
+            task=config.task.name,
+            site=config.site,
+            holdout=split.holdout,
+            payload=payload,
+            now=now,
+        )
     return Decision(verdict=verdict, ledger_entry=entry)

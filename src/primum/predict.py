@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -20,14 +21,19 @@ from primum.ingest import ingest_unlabelled
 from primum.jobs.devices import locked, resolve_stack
 from primum.parity import require_parity
 from primum.progress import say, show
-from primum.records import ALL_SITES, Predictions, RegisteredVersion
+from primum.records import Predictions, RegisteredVersion
 from primum.scoring import score_records
 from primum.served import table
 from primum.workspace import Workspace, writable
 
 
-def predict(workspace: Workspace, config: RunConfig, file: Path, number: int | None = None) -> pd.DataFrame:
-    """Score every record of `file` with the version in production, or with version `number`.
+def predict(
+    workspace: Workspace, config: RunConfig, file: Path, number: int | None = None, *, by_site: bool = False
+) -> pd.DataFrame:
+    """Score every record of `file` with the version that serves `config.site`, or with its version `number`.
+
+    With `by_site` every record is scored by the version that serves the site in its row: the site's own, or that
+    of `config.fallback_site`; the base is loaded once. Rows stay in the order of the file.
 
     Columns of the result: record_id, label, probability (calibrated, of that label), probability_<label> of
     each label, label_set (labels that cannot be excluded, joined by `|`), refer (`refer to a human` or
@@ -35,25 +41,70 @@ def predict(workspace: Workspace, config: RunConfig, file: Path, number: int | N
     The three of the set are absent where the version was trained before there were label sets. Raises
     BadInput when nothing is in production.
     """
-    version = _chosen(config, number)
-    bundle = registry.fetch_bundle(workspace, version)
-    _require_same_features(config, bundle, version)
+    chosen = None if by_site else _chosen(config, number)
     records = _read(workspace, config, file)
+    serves = _by_site(config, records) if chosen is None else [(chosen, records)]
+    shares = [_Share(version, registry.fetch_bundle(workspace, version), rows) for version, rows in serves]
+    for share in shares:
+        _require_same_features(config, share.bundle, share.version)
     stack = resolve_stack(config.stack)
     with locked(workspace, stack, say):  # a training beside it could run out of the device's memory
         backend = open_backend(config.model, stack, workspace.project)
-        predictions = _score(backend, bundle, version, records)
-    return table(predictions, version, bundle, records["site"].tolist())
+        for share in shares:
+            _require_base(backend, share.bundle, share.version)
+        return _together([_served(backend, share) for share in shares])
+
+
+class _Share(NamedTuple):
+    """A version and the records that it serves."""
+
+    version: RegisteredVersion
+    bundle: Bundle
+    records: pd.DataFrame
+
+
+def _by_site(config: RunConfig, records: pd.DataFrame) -> list[tuple[RegisteredVersion, pd.DataFrame]]:
+    """Each version that serves a site of the records, with the records that it serves. Raises BadInput."""
+    champions = registry.champions(config.task.name)
+    fallback = champions.get(config.fallback_site)
+    serves = {site: champions.get(site, fallback) for site in records["site"].unique()}
+    nobody = sorted(site for site, version in serves.items() if version is None)
+    if nobody:
+        raise BadInput(
+            f"nothing is in production for {len(nobody)} site(s) of the records ({', '.join(nobody[:3])}), nor at "
+            f"{config.task.name}@{config.fallback_site}; see `primum registry sites --task {config.task.name}`"
+        )
+    names = records["site"].map({site: version.name for site, version in serves.items() if version})
+    by_name = {version.name: version for version in serves.values() if version}
+    return [(by_name[str(name)], rows) for name, rows in records.groupby(names, sort=True)]
+
+
+def _served(backend: Backend, share: _Share) -> pd.DataFrame:
+    """A version's rows, under the places that its records have in the file."""
+    version, bundle, records = share
+    made = table(_score(backend, bundle, version, records), version, bundle, records["site"].tolist())
+    return made.set_axis(records.index)
+
+
+def _together(made: list[pd.DataFrame]) -> pd.DataFrame:
+    """All rows in the order of the file."""
+    result = pd.concat(made).sort_index().reset_index(drop=True)
+    if "set_basis" in result:  # a version of before there were label sets, beside others
+        return result.fillna({"label_set": "", "refer": "", "set_basis": "none: no label sets"})
+    return result
+
+
+def _require_base(backend: Backend, bundle: Bundle, version: RegisteredVersion) -> None:
+    if backend.base_hash != bundle.card.base_hash:
+        raise BadInput(
+            f"{version.name} is an adapter of {bundle.card.base_id}; choose that base with --model"
+        )
 
 
 def _score(
     backend: Backend, bundle: Bundle, version: RegisteredVersion, records: pd.DataFrame
 ) -> Predictions:
-    """Raises BadInput where the bundle is of another base, and what `require_parity` raises."""
-    if backend.base_hash != bundle.card.base_hash:
-        raise BadInput(
-            f"{version.name} is an adapter of {bundle.card.base_id}; choose that base with --model"
-        )
+    """Raises what `require_parity` raises."""
     adapted = backend.with_adapter(Path(bundle.path))
     if bundle.card.parity is not None:
         require_parity(version.name, bundle.card.parity, adapted, bundle.card.renderer)
@@ -90,15 +141,19 @@ def _require_same_features(config: RunConfig, bundle: Bundle, version: Registere
 
 
 def _chosen(config: RunConfig, number: int | None) -> RegisteredVersion:
-    task, site = config.task.name, ALL_SITES
+    task, site = config.task.name, config.site
     if number is not None:
         return registry.version(task, site, number)
-    champion = registry.champion(task, site)
-    if champion is None:
-        last = next(iter(registry.versions(task, site)), None)
+    serves = registry.serving(task, site, config.fallback_site)
+    if serves is None:
+        last = next(iter(registry.newest(task, site, 1)), None)
         why = f"the last verdict was {last.outcome} ({last.name})" if last else "nothing was trained yet"
         raise BadInput(
             f"no adapter for {task}@{site} is in production: {why}; "
             "run the finetune pipeline, or name an unpromoted version with --version N for research use"
         )
-    return champion
+    if serves.site != site:
+        near = [name for name in registry.nearest_sites(task, site) if name != site]
+        meant = f" (did you mean {' or '.join(near)}?)" if near else ""
+        say(f"site {site} has no version of its own in production{meant}: {serves.name} serves it")
+    return serves

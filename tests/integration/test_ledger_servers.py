@@ -20,8 +20,9 @@ import pytest
 import sqlalchemy as sa
 
 from primum import cli
+from primum import ledger as ledger_module
 from primum.errors import BadInput, Tampered, Unavailable
-from primum.ledger import Ledger
+from primum.ledger import Ledger, verification
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 PASSWORD = "p@ss/w:rd #1"  # noqa: S105 - of a server that lives for a minute
@@ -201,6 +202,7 @@ def test_the_database_itself_is_append_only_and_tampering_is_found(url: str) -> 
     }
     run_sql(url, *drop[sa.make_url(url).drivername], "UPDATE primum_ledger SET task = 'x' WHERE position = 2")
     assert any("entry 2: its content was changed" in problem for problem in ledger.verify())
+    verification._followed.clear()  # as another process, or a minute later
     with pytest.raises(Tampered, match="restore it"):
         Ledger.open(url)
     run_sql(url, "DELETE FROM primum_ledger")
@@ -242,6 +244,35 @@ def test_an_account_that_may_only_append_can_use_a_ledger_that_is_there(server: 
     with closing(Ledger.open(clerk)) as ledger:
         assert reserve(ledger).number == 1
     assert Ledger.open(url).looks_used("h") == 1
+
+
+def indexes(url: str) -> set[str]:
+    parsed = sa.make_url(url)
+    driver = f"{parsed.drivername}+{DRIVER[parsed.drivername]}"
+    engine = sa.create_engine(parsed.set(drivername=driver), poolclass=sa.NullPool)
+    found = {str(index["name"]) for index in sa.inspect(engine).get_indexes("primum_ledger")}
+    return {name for name in found if name.startswith("primum_ledger_by")}
+
+
+def test_a_ledger_without_indexes_gets_them_where_the_account_may_make_them(server: str, url: str) -> None:
+    Ledger.open(url).close()
+    of = " ON primum_ledger" if server.startswith("mysql") else ""
+    run_sql(url, *(f"DROP INDEX {name}{of}" for name in sorted(indexes(url))))
+    database = sa.make_url(url).database
+    host = "" if server.startswith("postgresql") else "@'127.0.0.1'"
+    how = f"IDENTIFIED BY '{PASSWORD}'" if host else f"PASSWORD '{PASSWORD}'"
+    grants = {"primum_ledger": "SELECT, INSERT", "primum_ledger_head": "SELECT, UPDATE"}
+    run_sql(url, f"CREATE USER reader_{database}{host} {how}")
+    run_sql(url, *(f"GRANT {what} ON {on} TO reader_{database}{host}" for on, what in grants.items()))
+    reader = sa.make_url(url).set(username=f"reader_{database}").render_as_string(hide_password=False)
+    with closing(Ledger.open(reader, whole=False)) as ledger:
+        assert reserve(ledger).number == 1
+        assert ledger.looks_used("h") == 1
+    assert indexes(url) == set()
+    ledger_module._indexed.clear()  # as another process
+    with closing(Ledger.open(url, whole=False)) as ledger:
+        assert ledger.last(holdout="h") is not None
+    assert indexes(url) == {"primum_ledger_by_site", "primum_ledger_by_holdout"}
 
 
 @pytest.mark.parametrize("break_it", ["password", "port", "database"])

@@ -10,24 +10,36 @@ found by the entry hashes that verdicts and registry versions carry: `entries(ha
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Self, TypeVar, get_args
+from typing import Any, Self, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
 from primum.errors import BadInput, Tampered
-from primum.ledger.chain import Entry, HoldoutStatus, Kind, holdout_status, problems
+from primum.ledger.chain import Entry, HoldoutStatus, Kind, holdout_status
 from primum.ledger.database import address, lost_race, make_engine, shown, unavailable
-from primum.ledger.store import ENTRIES, HEAD, VERSION, append, create, lock, select
+from primum.ledger.looks import check_entry, check_plan, look_of, unfinished
+from primum.ledger.store import (
+    add_indexes,
+    append,
+    create,
+    held,
+    lock,
+    newest_of_sites,
+    select,
+)
+from primum.ledger.verification import follow_all, follow_on, look_at_end
 from primum.records import Look
 
 __all__ = ["Entry", "HoldoutStatus", "Kind", "Ledger"]
 
 ATTEMPTS = 60
+_indexed: set[str] = set()
+"""Addresses of the ledgers whose indexes this process has seen to."""
 T = TypeVar("T")
 
 
@@ -39,8 +51,11 @@ class Ledger:
         self._engine = make_engine(url)
 
     @classmethod
-    def open(cls, url_or_path: str | Path) -> Self:
+    def open(cls, url_or_path: str | Path, *, whole: bool = True) -> Self:
         """Open or create a ledger: a file path (SQLite) or a SQLAlchemy URL.
+
+        `whole` follows the chain to its end, as every write does as well: whoever decides on what the ledger says
+        wants that. Without it only the end of the chain is looked at, and of the entries those that are read.
 
         Raises BadInput for a URL that cannot be used or whose driver is not installed, Tampered when the stored
         entries do not fit their hashes or were written by another version, and Unavailable when the database
@@ -51,10 +66,9 @@ class Ledger:
             Path(url.database).parent.mkdir(parents=True, exist_ok=True)
         ledger = cls(url)
         ledger._retry(create)
-        found = ledger.verify()
-        if found:
-            count = f"{len(found)} problem(s) in all"
-            raise Tampered(f"ledger {ledger.name}: {found[0]} ({count}); restore it from a backup")
+        ledger._index()
+        with ledger._reading() as connection:
+            ledger._require_sound(connection, whole=whole)
         return ledger
 
     @property
@@ -78,14 +92,19 @@ class Ledger:
         now: datetime,
         run: str,
         records: str = "",
+        resume: bool = False,
     ) -> Look:
         """Take the next look at a holdout of (task, site), before anything on it is scored.
 
         `alpha` is the holdout's whole alpha; the look may spend alpha / planned_looks, or 0 when all planned
         looks are spent (such a request is written down as `exhausted`). The first look fixes the plan. `records`
-        is the hash of the records that it opens, by which they are known under another name. Raises
-        BadInput when a later look comes with another plan or the clock went back, Unavailable when the
-        database does not answer.
+        is the hash of the records that it opens, by which they are known under another name.
+
+        `resume` lets a run that was killed go on with its own look: the last look at the holdout is returned
+        again where it was taken for the same candidate, records and run and no decision names it - nobody has
+        seen anything of it, and the same candidate on the same records says the same. So is an `exhausted` one,
+        which opened nothing. Raises BadInput when a later look comes with another plan or the clock went back,
+        Tampered when the chain is broken, Unavailable when the database does not answer.
         """
         if planned_looks < 1 or not 0 < alpha < 1:
             raise BadInput(
@@ -94,9 +113,11 @@ class Ledger:
         where = {"task": task, "site": site, "holdout": holdout}
 
         def take(connection: sa.Connection) -> Look:
-            lock(connection)  # before the looks are counted
-            earlier = select(connection, kind="look", **where)
-            _check_plan(earlier, planned_looks, alpha)
+            earlier = select(connection, None, kind="look", **where)
+            check_plan(earlier, planned_looks, alpha)
+            asked = {"candidate": candidate, "run": run, "records": records}
+            if resume and (own := unfinished(connection, asked, where)):
+                return own
             number = len(earlier) + 1
             kind: Kind = "exhausted" if number > planned_looks else "look"
             share = 0.0 if kind == "exhausted" else alpha / planned_looks
@@ -105,16 +126,11 @@ class Ledger:
                 "planned": planned_looks,
                 "alpha": share,
                 "holdout_alpha": alpha,
-                "candidate": candidate,
-                "run": run,
-                "records": records,
+                **asked,
             }
-            entry = append(connection, now, kind=kind, payload=payload, **where)
-            return Look(
-                holdout=holdout, number=number, planned=planned_looks, alpha=share, entry_hash=entry.hash
-            )
+            return look_of(append(connection, now, kind=kind, payload=payload, **where))
 
-        return self._retry(take)
+        return self._write(take)
 
     def record(  # noqa: PLR0913 - an entry's columns
         self,
@@ -126,38 +142,73 @@ class Ledger:
         now: datetime,
         holdout: str = "",
     ) -> str:
-        """Append a decision, promotion, rollback, override, rotation or note; return the entry's hash.
+        """Append an entry of any kind but the looks, which `reserve` takes; return its hash.
 
-        `payload` is JSON without patient text. An override needs `by` and `why`. Looks are taken by
-        `reserve`.
+        `payload` is JSON without patient text. An override needs `by` and `why`.
         """
-        if kind in ("look", "exhausted") or kind not in get_args(Kind):
-            known = "decision, promotion, rollback, override, rotation, note"
-            raise BadInput(f"'{kind}' cannot be recorded; use one of {known}")
-        if kind == "override" and not all(str(payload.get(key) or "").strip() for key in ("by", "why")):
-            raise BadInput("an override needs `by` (a person) and `why`; give both")
-        return self._retry(
-            lambda connection: (
-                append(
-                    connection, now, kind=kind, task=task, site=site, holdout=holdout, payload=payload
-                ).hash
-            )
+        where = {"task": task, "site": site, "holdout": holdout}
+        check_entry(kind, payload)
+        return self._write(
+            lambda connection: append(connection, now, kind=kind, payload=payload, **where).hash
         )
 
-    def entries(self, **where: str) -> tuple[Entry, ...]:
-        """All entries in order, or those whose columns (kind, task, site, holdout, hash) equal the given."""
+    def record_once(  # noqa: PLR0913 - an entry's columns
+        self,
+        kind: Kind,
+        *,
+        task: str,
+        site: str,
+        payload: Mapping[str, Any],
+        now: datetime,
+        holdout: str = "",
+    ) -> str:
+        """As `record`; where the very same was recorded before, nothing is written and its hash returned."""
+        where = {"task": task, "site": site, "holdout": holdout}
+        check_entry(kind, payload)
+
+        def write(connection: sa.Connection) -> str:
+            known = select(connection, None, kind=kind, **where)
+            same = (entry.hash for entry in known if entry.payload == payload)
+            return next(same, None) or append(connection, now, kind=kind, payload=payload, **where).hash
+
+        return self._write(write)
+
+    def entries(self, **where: str | Collection[str]) -> tuple[Entry, ...]:
+        """All entries in order, or those whose columns (kind, task, site, holdout, hash) equal the given.
+
+        A collection of values means one of them. Raises Tampered when an entry does not fit its hash.
+        """
+        return self.newest(None, **where)
+
+    def newest(self, count: int | None, **where: str | Collection[str]) -> tuple[Entry, ...]:
+        """The last `count` of those entries, in order; None: all."""
         with self._reading() as connection:
-            return select(connection, **where)
+            return select(connection, count, **where)
+
+    def last(self, **where: str | Collection[str]) -> Entry | None:
+        """The last one of them."""
+        return next(iter(self.newest(1, **where)), None)
+
+    def last_of_sites(self, task: str, *kinds: Kind) -> dict[str, Entry]:
+        """Site -> the newest entry of those kinds, for each site of the task that has one."""
+        with self._reading() as connection:
+            return {entry.site: entry for entry in newest_of_sites(connection, task, kinds)}
+
+    def unknown(self, hashes: Collection[str]) -> set[str]:
+        """Those of the hashes that no entry has."""
+        with self._reading() as connection:
+            return set(hashes) - held(connection, hashes)
 
     def looks_used(self, holdout: str, task: str | None = None, site: str | None = None) -> int:
         """How many looks at a holdout were reserved, of one task and site where given."""
-        where = {"kind": "look", "holdout": holdout, "task": task, "site": site}
-        return len(self.entries(**{key: value for key, value in where.items() if value is not None}))
+        of = {"task": task, "site": site}
+        where = {key: value for key, value in of.items() if value is not None}
+        return len(self.entries(kind="look", holdout=holdout, **where))
 
     def holdouts(self) -> tuple[HoldoutStatus, ...]:
         """Every holdout that was ever opened: looks used, alpha left, whether rotation is due."""
         found: dict[tuple[str, str, str], list[Entry]] = {}
-        entries = self.entries()
+        entries = self.entries(kind=("look", "rotation"))
         rotated = {e.payload["from"] for e in entries if e.kind == "rotation"}
         for entry in (e for e in entries if e.kind == "look"):
             found.setdefault((entry.task, entry.site, entry.holdout), []).append(entry)
@@ -166,12 +217,21 @@ class Ledger:
     def verify(self) -> tuple[str, ...]:
         """Every problem of the chain in words: changed, missing or reordered entries; none when whole."""
         with self._reading() as connection:
-            head = connection.execute(sa.select(HEAD)).one_or_none()
-            rows = connection.execute(sa.select(ENTRIES).order_by(ENTRIES.c.position)).all()
-        if head is None or head.version != VERSION:
-            found = "none" if head is None else head.version
-            return (f"it has version {found} and this Primum reads version {VERSION}",)
-        return tuple(problems(rows, head.entries, head.hash))
+            return follow_all(connection)
+
+    def _require_sound(self, connection: sa.Connection, *, whole: bool = True) -> None:
+        found = follow_on(connection, str(self._url)) if whole else look_at_end(connection)
+        if found:
+            count = f"{len(found)} problem(s) in all"
+            raise Tampered(f"ledger {self.name}: {found[0]} ({count}); restore it from a backup")
+
+    def _index(self) -> None:
+        """Make what makes reading fast, where the account may: a ledger is used without it as well."""
+        if str(self._url) in _indexed:
+            return
+        with suppress(DBAPIError), self._engine.begin() as connection:
+            add_indexes(connection)
+        _indexed.add(str(self._url))
 
     @contextmanager
     def _reading(self) -> Iterator[sa.Connection]:
@@ -182,6 +242,16 @@ class Ledger:
                 yield connection
         except DBAPIError as error:
             raise unavailable(self._url, error) from None
+
+    def _write(self, work: Callable[[sa.Connection], T]) -> T:
+        """Run `work` in one transaction that nobody else is in, behind a chain that is whole."""
+
+        def guarded(connection: sa.Connection) -> T:
+            lock(connection)  # before anything is counted
+            self._require_sound(connection)
+            return work(connection)
+
+        return self._retry(guarded)
 
     def _retry(self, work: Callable[[sa.Connection], T]) -> T:
         """Run `work` in one transaction; again when another process was faster at the same position."""
@@ -194,15 +264,3 @@ class Ledger:
                     raise unavailable(self._url, error) from None
                 time.sleep(min(0.5, 0.01 * (attempt + 1)))
         raise AssertionError("unreachable")
-
-
-def _check_plan(earlier: tuple[Entry, ...], planned: int, alpha: float) -> None:
-    if not earlier:
-        return
-    first = earlier[0].payload
-    if (first["planned"], first["holdout_alpha"]) != (planned, alpha):
-        was = f"{first['planned']} looks at alpha {first['holdout_alpha']:g}"
-        raise BadInput(
-            f"this holdout was opened under {was}; keep that plan (not {planned} looks at {alpha:g}) "
-            "until the next holdout"
-        )

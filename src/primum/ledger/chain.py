@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
@@ -13,8 +14,11 @@ from primum.errors import BadInput
 from primum.pointer import SPLIT_HASH
 from primum.records import Frozen
 
-Kind = Literal["look", "exhausted", "decision", "promotion", "rollback", "override", "rotation", "note"]
+Kind = Literal[
+    "look", "exhausted", "decision", "promotion", "rollback", "override", "retirement", "rotation", "note"
+]
 GENESIS = "0" * 64
+_quoted = json.JSONEncoder().encode
 CLOCK_TOLERANCE = timedelta(minutes=5)
 """Entries of several machines may be stamped this much out of order; more is a clock set back."""
 
@@ -89,30 +93,51 @@ def holdout_status(
     )
 
 
-def problems(rows: Sequence[Any], count: int, last_hash: str) -> Iterator[str]:
-    """What is wrong with the stored rows, in order, given the head's count and last hash."""
-    previous, expected = GENESIS, 1
+@dataclass
+class Walk:
+    """How far a chain was followed, row by row, from its beginning."""
+
+    position: int = 0
+    hash: str = GENESIS
     latest: datetime | None = None
-    for row in rows:
-        where = f"entry {row.position}"
-        if row.position != expected:
-            yield f"{where}: entry {expected} is missing"
+    """Time of the last entry that could be read."""
+
+    def follow(self, row: Any) -> list[str]:
+        """Go on to the next stored row; return what is wrong with it, in words."""
+        where, found = f"entry {row.position}", []
+        if row.position != self.position + 1:
+            found.append(f"{where}: entry {self.position + 1} is missing")
         try:
-            entry, at = entry_of(row), time_of(row.time)
+            whole, at = is_whole(row), time_of(row.time)
+            back = self.latest is not None and self.latest - at > CLOCK_TOLERANCE
+            back = back and not signed(row.kind, json.loads(row.payload))
         except ValueError:
-            yield f"{where}: its content cannot be read"
+            found.append(f"{where}: its content cannot be read")
         else:
-            if entry.computed_hash() != row.hash:
-                yield f"{where}: its content was changed after it was written"
-            back = latest is not None and latest - at > CLOCK_TOLERANCE
-            if back and not signed(entry.kind, entry.payload):
-                yield f"{where}: it is older than the entry before it"
-            latest = at
-        if row.previous != previous:
-            yield f"{where}: not chained to the entry before it (missing, reordered or replaced)"
-        previous, expected = row.hash, row.position + 1
-    if len(rows) != count or previous != last_hash:
-        yield f"the head names {count} entries ending in {last_hash[:12]}, stored are {len(rows)}"
+            if not whole:
+                found.append(f"{where}: its content was changed after it was written")
+            if back:
+                found.append(f"{where}: it is older than the entry before it")
+            self.latest = at
+        if row.previous != self.hash:
+            found.append(f"{where}: not chained to the entry before it (missing, reordered or replaced)")
+        self.position, self.hash = row.position, row.hash
+        return found
+
+
+def is_whole(row: Any) -> bool:
+    """Whether a stored row's content fits its hash. Raises ValueError when its content cannot be read."""
+    return row_hash(row) == row.hash or entry_of(row).computed_hash() == row.hash
+
+
+def row_hash(row: Any) -> str:
+    """What `Entry.computed_hash` says, from the stored text: a chain is checked as fast as it is read."""
+    body = (
+        f'{{"holdout":{_quoted(row.holdout)},"kind":{_quoted(row.kind)},"payload":{row.payload},'
+        f'"position":{row.position},"previous":{_quoted(row.previous)},"site":{_quoted(row.site)},'
+        f'"task":{_quoted(row.task)},"time":{_quoted(row.time)}}}'
+    )
+    return hashlib.sha256(body.encode()).hexdigest()
 
 
 def signed(kind: str, payload: Mapping[str, Any]) -> bool:

@@ -6,6 +6,7 @@ imported only for an address that needs them. No password is ever part of a name
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,7 @@ def shown(url: sa.URL) -> str:
     return f"{url.get_backend_name()}://{url.host or 'localhost'}{port}/{url.database or ''}"
 
 
+@functools.cache  # with it go the statements that it has compiled, which take longer than to run them
 def make_engine(url: sa.URL) -> sa.Engine:
     """An engine without a pool: a run is hours long and its entries few. Raises BadInput for a missing driver.
 

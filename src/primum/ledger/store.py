@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -19,6 +19,7 @@ from primum.ledger.chain import (
     canonical,
     digest,
     entry_of,
+    is_whole,
     signed,
     stamp,
     time_of,
@@ -56,6 +57,11 @@ HEAD = sa.Table(
     sa.Column("hash", sa.String(64), nullable=False),
     **EXACT,
 )
+INDEXES = (
+    sa.Index("primum_ledger_by_site", ENTRIES.c.task, ENTRIES.c.site, ENTRIES.c.kind, ENTRIES.c.position),
+    sa.Index("primum_ledger_by_holdout", ENTRIES.c.holdout, ENTRIES.c.kind, ENTRIES.c.position),
+)
+"""They make reading fast and hold nothing of their own: a ledger without them is as whole."""
 MESSAGE = "the ledger is append-only"
 GUARDS: dict[str, tuple[list[str], list[str]]] = {
     "sqlite": (
@@ -118,12 +124,86 @@ def _head(connection: sa.Connection, *, lock: bool = False) -> Any:
     return connection.execute(query.with_for_update() if lock else query).first()
 
 
-def select(connection: sa.Connection, **where: str) -> tuple[Entry, ...]:
-    """The entries whose columns equal the given values, in order."""
-    query = sa.select(ENTRIES).order_by(ENTRIES.c.position)
+def add_indexes(connection: sa.Connection) -> None:
+    """Make the indexes that an earlier version did not make. Raises DBAPIError where the account may not."""
+    present = {found["name"] for found in sa.inspect(connection).get_indexes(ENTRIES.name)}
+    for index in INDEXES:
+        if index.name not in present:
+            connection.execute(sa.schema.CreateIndex(index))
+
+
+def rows_after(connection: sa.Connection, position: int) -> sa.CursorResult[Any]:
+    """The rows behind a position, in order, as they come."""
+    query = sa.select(ENTRIES).where(ENTRIES.c.position > position).order_by(ENTRIES.c.position)
+    return connection.execute(query.execution_options(yield_per=1000))
+
+
+def select(connection: sa.Connection, limit: int | None, **where: str | Collection[str]) -> tuple[Entry, ...]:
+    """The entries whose columns equal the given values (or one of them), in order; with a limit the newest.
+
+    Raises Tampered when what an entry holds does not fit its hash.
+    """
+    query = sa.select(ENTRIES).order_by(ENTRIES.c.position.desc()).limit(limit)
     for column, value in where.items():
-        query = query.where(ENTRIES.c[column] == value)
-    return tuple(entry_of(row) for row in connection.execute(query))
+        query = query.where(_equal(column, value))
+    return tuple(map(_read, reversed(connection.execute(query).all())))
+
+
+def newest_of_sites(connection: sa.Connection, task: str, kinds: Collection[str]) -> tuple[Entry, ...]:
+    """The newest entry of those kinds of each site of the task, in order. Raises Tampered as `select` does."""
+    newest = (
+        sa.select(sa.func.max(ENTRIES.c.position).label("position"))
+        .where(ENTRIES.c.task == task, _equal("kind", kinds))
+        .group_by(ENTRIES.c.site)
+        .subquery()
+    )
+    query = sa.select(ENTRIES).join(newest, ENTRIES.c.position == newest.c.position)
+    return tuple(map(_read, connection.execute(query.order_by(ENTRIES.c.position))))
+
+
+def held(connection: sa.Connection, hashes: Collection[str]) -> set[str]:
+    """Those of the hashes that an entry has."""
+    asked, found = sorted(hashes), set()
+    for start in range(0, len(asked), 500):  # databases take a few thousand values in a statement
+        query = sa.select(ENTRIES.c.hash).where(ENTRIES.c.hash.in_(asked[start : start + 500]))
+        found |= set(connection.execute(query).scalars())
+    return found
+
+
+def _equal(column: str, value: str | Collection[str]) -> sa.ColumnElement[bool]:
+    known = ENTRIES.c[column]
+    return known == value if isinstance(value, str) else known.in_(list(value))
+
+
+def _read(row: Any) -> Entry:
+    try:
+        whole = is_whole(row)
+    except ValueError:
+        whole = False
+    if not whole:
+        raise Tampered(
+            f"ledger: entry {row.position}: its content was changed after it was written; "
+            "run `primum ledger verify`, and restore the ledger from a backup"
+        )
+    return entry_of(row)
+
+
+def version_problem(connection: sa.Connection) -> str | None:
+    """Whether another version of Primum wrote it, in words."""
+    head = _head(connection)
+    found = "none" if head is None else head.version
+    return None if found == VERSION else f"it has version {found} and this Primum reads version {VERSION}"
+
+
+def end_problem(connection: sa.Connection) -> str | None:
+    """What is wrong with the number of entries or the last one, in words: all that is quick to see."""
+    head = connection.execute(sa.select(HEAD)).one()
+    counted = sa.select(sa.func.count(), sa.func.coalesce(sa.func.max(ENTRIES.c.position), 0))
+    count, position = connection.execute(counted.select_from(ENTRIES)).one()
+    last = connection.execute(sa.select(ENTRIES.c.hash).where(ENTRIES.c.position == position)).scalar()
+    if not count == position == head.entries or (last or GENESIS) != head.hash:
+        return f"the head names {head.entries} entries ending in {head.hash[:12]}, stored are {count}"
+    return None
 
 
 def append(  # noqa: PLR0913 - an entry's columns

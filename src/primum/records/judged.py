@@ -12,7 +12,9 @@ class TrainingLog(Frozen):
     """One epoch of one candidate."""
 
     epoch: int
-    train_loss: float
+    """1-based; 0 is the adapter that a training started from, before it learned anything."""
+    train_loss: float | None
+    """None for epoch 0."""
     validation_macro_f1: float
     validation_loss: float
     seconds: float
@@ -27,6 +29,7 @@ class Candidate(Frozen):
     adapter_sha256: str
     """SHA-256 of adapter_model.safetensors: bit-identical weights give the identical hash."""
     best_epoch: int
+    """0: no epoch was better than the adapter that the training started from, so this is that one."""
     validation_macro_f1: float
     validation_loss: float
     log: tuple[TrainingLog, ...]
@@ -145,6 +148,11 @@ class RegisteredVersion(Frozen):
     reasons: tuple[str, ...]
     metrics: dict[str, float | None] = {}
     """The adapter's metrics on the holdout it was judged on."""
+    base_id: str = ""
+    """Name of the base that it is an adapter of; empty in versions of before it was kept here."""
+    base_hash: str = ""
+    as_of: str | None = None
+    """ISO date that the records ended at; None: when it was made, or a version of before it was kept."""
 
     @property
     def name(self) -> str:

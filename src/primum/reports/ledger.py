@@ -29,9 +29,11 @@ def _gist(entry: Entry) -> str:
     if entry.kind == "rotation":
         made = f"generation {payload['generation']}: {entry.holdout}, {payload['patients']} new patients"
         return f"{made}, follows {payload['from']}"
-    if entry.kind in ("override", "note") and "by" in payload:
-        return f"by {payload['by']}: {payload['why']}"
-    return ""
+    if "watched" in payload:
+        return str(payload["watched"])
+    which = f"v{payload['version']}" if "version" in payload else ""
+    who = f"by {payload['by']}: " if "by" in payload else ""
+    return " ".join(part for part in (which, f"{who}{payload.get('why', '')}") if part)
 
 
 def holdouts_table(holdouts: Iterable[HoldoutStatus]) -> Table:
