@@ -94,6 +94,29 @@ def test_of_a_sweep_those_go_on_that_have_the_latest_epoch_and_are_not_over() ->
     assert going([(*better, entry(4, 0.9))], recipe) == ()
 
 
+def test_a_start_is_epoch_0_and_no_epoch_of_learning() -> None:
+    recipe = Recipe(epochs=3, patience=2)
+    start = entry(0, 0.9)
+    assert not is_over([start], Recipe(epochs=1, patience=0))
+    assert is_over([start, entry(1, 0.8)], Recipe(epochs=1))
+    assert not is_over([start, entry(1, 0.8)], recipe)
+    assert is_over([start, entry(1, 0.8), entry(2, 0.8)], recipe)
+    assert not is_over([start, entry(1, 0.95), entry(2, 0.8)], recipe)
+    assert best_epoch([start, entry(1, 0.9)]).epoch == 0
+    fresh, begun = (entry(1, 0.5), entry(2, 0.6)), (start, entry(1, 0.95), entry(2, 0.8))
+    assert going([fresh, begun, begun[:2]], recipe) == (0, 1)
+    assert going([(), (start,)], recipe) == (0, 1)
+
+
+def test_a_start_that_is_the_best_needs_no_checkpoint(tmp_path: Path) -> None:
+    log = [entry(0, 0.95)]
+    for epoch, macro_f1 in enumerate((0.5, 0.9, 0.8, 0.7), start=1):
+        log.append(entry(epoch, macro_f1))
+        checkpoint(tmp_path, 10 * epoch, log)
+        prune(tmp_path)
+    assert [folder.name for folder, _ in sealed(tmp_path)] == ["checkpoint-30", "checkpoint-40"]
+
+
 def checkpoint(out: Path, step: int, log: list[TrainingLog]) -> Path:
     folder = out / "checkpoints" / f"checkpoint-{step}"
     folder.mkdir(parents=True)

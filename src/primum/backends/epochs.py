@@ -10,7 +10,7 @@ from primum.backends.base import Recipe
 from primum.records import TrainingLog
 
 Log = tuple[TrainingLog, ...]
-"""The finished epochs of one candidate."""
+"""The finished epochs of one candidate, in order; a training from a start has that as its epoch 0."""
 
 
 def epoch_order(  # noqa: PLR0913
@@ -88,11 +88,15 @@ def best_epoch(log: Sequence[TrainingLog]) -> TrainingLog:
     return min(log, key=lambda e: (-e.validation_macro_f1, e.validation_loss, e.epoch))
 
 
+def last_epoch(log: Sequence[TrainingLog]) -> int:
+    """Number of the latest epoch; 0 where nothing was learned yet."""
+    return log[-1].epoch if log else 0
+
+
 def is_over(log: Sequence[TrainingLog], recipe: Recipe) -> bool:
     """True after the last epoch, or after `patience` epochs without a better one (see `best_epoch`)."""
-    if not log or len(log) >= recipe.epochs:
-        return bool(log)
-    return len(log) - best_epoch(log).epoch >= recipe.patience
+    done = last_epoch(log)
+    return done > 0 and (done >= recipe.epochs or done - best_epoch(log).epoch >= recipe.patience)
 
 
 def going(logs: Sequence[Log], recipe: Recipe) -> tuple[int, ...]:
@@ -100,5 +104,5 @@ def going(logs: Sequence[Log], recipe: Recipe) -> tuple[int, ...]:
 
     One that lacks the latest epoch left the others early: it was over, or its loss was not finite.
     """
-    latest = max(map(len, logs))
-    return tuple(i for i, log in enumerate(logs) if len(log) == latest and not is_over(log, recipe))
+    latest = max(map(last_epoch, logs))
+    return tuple(i for i, log in enumerate(logs) if last_epoch(log) == latest and not is_over(log, recipe))

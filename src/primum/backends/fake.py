@@ -19,11 +19,13 @@ from safetensors.numpy import load_file, save_file
 
 from primum.backends import epochs, training
 from primum.backends.base import GenerationLimits, Progress, Recipe, Run, TextSizes
+from primum.backends.starts import check_starts, files_of, require_fit, require_unchanged
 from primum.errors import BadInput
 from primum.records import Candidate, Example, TrainingLog
 
 _CONTEXT = 4096
 _WEIGHTS = "fake.lora.weight"
+_KIND = "FAKE"
 
 
 class FakeBackend:
@@ -103,26 +105,56 @@ class FakeBackend:
         progress: Progress | None = None,
     ) -> tuple[Candidate, ...]:
         """Fit the linear model by gradient descent; the rank decides how many hash buckets it has."""
+        check_starts(runs, recipe, _KIND)
         made = [training.training_inputs(examples, validation, labels, recipe, run, self) for run in runs]
         sizes = self.measure([e.prompt for e in (*examples, *validation)], labels)
         if sizes.too_long:
             raise BadInput(f"{sizes.too_long} prompt(s) do not fit the context of {sizes.context} words")
-        folders = [Path(run.out_dir) for run in runs]
+        first = [self._first(run, inputs) for run, inputs in zip(runs, made, strict=True)]
         return tuple(
-            training.begin(folder, inputs.content_hash()) or self._train(inputs, folder, progress)
-            for inputs, folder in zip(made, folders, strict=True)
+            training.begin(Path(run.out_dir), inputs.content_hash())
+            or self._train(inputs, run, weights, progress)
+            for inputs, run, weights in zip(made, runs, first, strict=True)
         )
 
-    def _train(self, inputs: training.TrainingInputs, out_dir: Path, progress: Progress | None) -> Candidate:
+    def _first(self, run: Run, inputs: training.TrainingInputs) -> np.ndarray:
+        """The weights (buckets,) that a training begins with."""
+        size = 64 * run.rank
+        if run.start is None:
+            return np.asarray(np.random.default_rng(inputs.seed).normal(0, 1e-3, size))
+        require_fit(run, {_WEIGHTS: (size,)}, {_WEIGHTS}, self.base_id)
+        weights: np.ndarray = load_file(Path(run.start) / training.ADAPTER_WEIGHTS)[_WEIGHTS]
+        require_unchanged(run, inputs)
+        return weights
+
+    def _train(
+        self,
+        inputs: training.TrainingInputs,
+        run: Run,
+        weights: np.ndarray,
+        progress: Progress | None,
+    ) -> Candidate:
         x, gold = _design(inputs.examples, inputs.labels, 64 * inputs.rank)
         seen, truth = _design(inputs.validation, inputs.labels, 64 * inputs.rank)
-        weights = np.asarray(np.random.default_rng(inputs.seed).normal(0, 1e-3, x.shape[2]))
+        history = [weights]
         log: list[TrainingLog] = []
-        history: list[np.ndarray] = []
+
+        def judged(train_loss: float | None) -> TrainingLog:
+            macro_f1, loss = epochs.judge(truth.tolist(), _log_softmax(seen @ weights))
+            return TrainingLog(
+                epoch=len(history) - 1,
+                train_loss=train_loss,
+                validation_macro_f1=macro_f1,
+                validation_loss=loss,
+                seconds=0.0,
+            )
+
+        if run.start:
+            log.append(judged(None))
         while not epochs.is_over(log, inputs.recipe):
             for index in epochs.epoch_order(
                 [str(e.answer) for e in inputs.examples],
-                len(log),
+                len(history) - 1,
                 inputs.seed,
                 balanced=inputs.recipe.class_balanced,
                 lengths=[1] * len(gold),
@@ -130,25 +162,30 @@ class FakeBackend:
             ):
                 miss = np.eye(len(inputs.labels))[gold[index]] - np.exp(_log_softmax(x[index] @ weights))
                 weights = weights + 0.1 * miss @ x[index]
-            macro_f1, loss = epochs.judge(truth.tolist(), _log_softmax(seen @ weights))
-            train_loss = epochs.judge(gold.tolist(), _log_softmax(x @ weights))[1]
             history.append(weights)
-            log.append(
-                TrainingLog(
-                    epoch=len(log) + 1,
-                    train_loss=train_loss,
-                    validation_macro_f1=macro_f1,
-                    validation_loss=loss,
-                    seconds=0.0,
-                )
-            )
+            log.append(judged(epochs.judge(gold.tolist(), _log_softmax(x @ weights))[1]))
             if progress:
-                progress(f"epoch {len(log)} of {inputs.recipe.epochs}", len(gold), len(gold))
-        best = history[epochs.best_epoch(log).epoch - 1]
-        weights_file = out_dir / training.CHECKPOINTS / training.ADAPTER_WEIGHTS
-        save_file({_WEIGHTS: best}, weights_file)
-        config = {"peft_type": "FAKE", "r": inputs.rank, "base_model_name_or_path": self.base_id}
-        return training.finish(out_dir, inputs, log, weights=weights_file, config=config)
+                progress(f"epoch {log[-1].epoch} of {inputs.recipe.epochs}", len(gold), len(gold))
+        best = epochs.best_epoch(log).epoch
+        file, config = (
+            self._files(inputs, Path(run.out_dir), history[best]) if best else files_of(run, self.base_id)
+        )
+        return training.finish(Path(run.out_dir), inputs, log, weights=file, config=config)
+
+    def _files(
+        self, inputs: training.TrainingInputs, out_dir: Path, weights: np.ndarray
+    ) -> tuple[Path, dict[str, object]]:
+        """Weights and configuration of an adapter, as `finish` takes them."""
+        file = out_dir / training.CHECKPOINTS / training.ADAPTER_WEIGHTS
+        save_file({_WEIGHTS: weights}, file)
+        return file, {
+            "peft_type": _KIND,
+            "r": inputs.rank,
+            "lora_alpha": inputs.recipe.alpha_ratio * inputs.rank,
+            "use_rslora": inputs.recipe.variant == "rslora",
+            "use_dora": inputs.recipe.variant == "dora",
+            "base_model_name_or_path": self.base_id,
+        }
 
     def _logits(self, prompt: str, labels: Sequence[str]) -> np.ndarray:
         if len(prompt.split()) > _CONTEXT:

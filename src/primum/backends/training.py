@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from safetensors import safe_open
 
 from primum.backends.base import Recipe, Run
-from primum.backends.epochs import Log, best_epoch
+from primum.backends.epochs import Log, best_epoch, last_epoch
 from primum.errors import BadInput
 from primum.records import Candidate, Example, Frozen, TrainingLog
 
@@ -29,6 +29,29 @@ CHECKPOINTS = "checkpoints"
 PLAIN_STARTS = (None, True, False, "gaussian", "orthogonal")
 """PEFT's initialisations that leave the base as it is. Others (pissa, olora ...) change it: an adapter of theirs is
 for another base, and merely loading it would overwrite weights that all backends of a process share."""
+SAID_KEYS = {"peft_type", "r", "lora_alpha", "use_rslora", "use_dora", "lora_dropout"}
+"""Keys of PEFT's configuration that a recipe, and mlx-lm's configuration, say in their own words."""
+SILENT_KEYS = {
+    "auto_mapping",
+    "base_model_name_or_path",
+    "corda_config",
+    "eva_config",
+    "exclude_modules",
+    "inference_mode",
+    "init_lora_weights",
+    "layers_pattern",
+    "layers_to_transform",
+    "loftq_config",
+    "lora_ga_config",
+    "megatron_core",
+    "peft_version",
+    "qalora_group_size",
+    "revision",
+    "runtime_config",
+    "target_modules",
+    "task_type",
+}
+"""Keys that change nothing once the tensors are there: which modules, the tensors' names say."""
 T = TypeVar("T", bound=Frozen)
 _CANDIDATE = "candidate.json"
 _INPUTS = "inputs.json"
@@ -61,8 +84,11 @@ class TrainingInputs(Frozen):
     base_hash: str
     numerics: str
     """`Backend.numerics`: a training is continued with the arithmetic that it began with."""
-    together: tuple[tuple[int, int], ...] = ()
-    """(rank, seed) of all candidates trained in one batch with this one: rounding depends on them. Empty: alone."""
+    start: str | None = None
+    """SHA-256 of the weights that it starts from; None: fresh ones."""
+    together: tuple[tuple[int, int, str | None], ...] = ()
+    """(rank, seed, start) of all candidates trained in one batch with this one: rounding depends on them. Empty:
+    alone."""
 
 
 class _Finished(Frozen):
@@ -103,8 +129,13 @@ def training_inputs(  # noqa: PLR0913 - what decides an adapter
         seed=run.seed,
         base_hash=base.base_hash,
         numerics=base.numerics,
-        together=tuple((r.rank, r.seed) for r in together),
+        start=_start(run),
+        together=tuple((r.rank, r.seed, _start(r)) for r in together),
     )
+
+
+def _start(run: Run) -> str | None:
+    return sha256(Path(run.start) / ADAPTER_WEIGHTS) if run.start else None
 
 
 def begin(out_dir: Path, inputs: str) -> Candidate | None:
@@ -162,13 +193,13 @@ def sealed_sweep(out_dir: Path) -> list[tuple[Path, tuple[Log, ...]]]:
             whole.append((folder, mark.logs))
         else:
             shutil.rmtree(folder)
-    while whole and not _best_epochs(whole[-1][1]) <= {_epoch(logs) for _, logs in whole}:
+    while whole and not _best_epochs(whole[-1][1]) <= {0, *(_epoch(logs) for _, logs in whole)}:
         shutil.rmtree(whole.pop()[0])
     return whole
 
 
 def _epoch(logs: Sequence[Log]) -> int:
-    return max(map(len, logs))
+    return max(map(last_epoch, logs))
 
 
 def _best_epochs(logs: Sequence[Log]) -> set[int]:
@@ -193,14 +224,22 @@ def finish(
     weights: Path,
     config: dict[str, object],
 ) -> Candidate:
-    """Put the best epoch's adapter into `out_dir`, say so in candidate.json (last), drop the checkpoints."""
+    """Put the best epoch's adapter into `out_dir`, say so in candidate.json (last), drop the checkpoints.
+
+    Raises BadInput where that is epoch 0, the start, and its file is no longer what the training began with.
+    """
     best = best_epoch(log)
     partial = out_dir / f"{ADAPTER_WEIGHTS}.partial"
     shutil.copyfile(weights, partial)
+    if best.epoch == 0 and sha256(partial) != inputs.start:
+        partial.unlink()
+        raise BadInput(
+            f"{weights}: it changed while a training started from it; put it back and run the same command again"
+        )
     partial.replace(out_dir / ADAPTER_WEIGHTS)
     write_atomically(out_dir / ADAPTER_CONFIG, json.dumps(config, indent=2, sort_keys=True) + "\n")
     candidate = Candidate(
-        name=f"r{inputs.rank}",
+        name=name_of(inputs),
         rank=inputs.rank,
         path=str(out_dir),
         adapter_sha256=sha256(out_dir / ADAPTER_WEIGHTS),
@@ -216,6 +255,11 @@ def finish(
     write_atomically(out_dir / _CANDIDATE, done.model_dump_json(indent=2) + "\n")
     shutil.rmtree(out_dir / CHECKPOINTS, ignore_errors=True)
     return candidate
+
+
+def name_of(inputs: TrainingInputs) -> str:
+    """A candidate's name: its rank, and of one that did not begin afresh what it started from."""
+    return f"r{inputs.rank}-from-{inputs.start[:8]}" if inputs.start else f"r{inputs.rank}"
 
 
 def _parameters(weights: Path) -> int:

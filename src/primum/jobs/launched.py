@@ -77,7 +77,12 @@ class LaunchedBackend:
             validation=tuple(validation),
             labels=tuple(labels),
             recipe=recipe,
-            runs=tuple(runs),
+            runs=tuple(_absolute(run) for run in runs),
         )
         job = Job(model=self._model, stack=self._stack, root=str(self._root), task=task)
         return run_job(job, progress).result.candidates
+
+
+def _absolute(run: Run) -> Run:
+    """What it starts from is named from here, and its process works elsewhere."""
+    return run.model_copy(update={"start": str(Path(run.start).absolute())}) if run.start else run

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +14,10 @@ import numpy as np
 from primum.backends import identify_base
 from primum.backends.base import GenerationLimits, Progress, Recipe, Run, TextSizes
 from primum.backends.base_files import locate
+from primum.backends.starts import check_starts
 from primum.backends.training import ADAPTER_CONFIG, ADAPTER_WEIGHTS, sha256, write_atomically
 from primum.config import ModelConfig, Remote, StackConfig
-from primum.errors import BadInput, Tampered, Unavailable
+from primum.errors import BadInput, PrimumError, Tampered, Unavailable
 from primum.jobs.connection import run_remotely
 from primum.jobs.job import Describe, Finetune, Generate, Job, Measure, Score, Task
 from primum.jobs.runner import Outcome
@@ -93,18 +96,30 @@ class RemoteBackend:
         runs: Sequence[Run],
         progress: Progress | None = None,
     ) -> tuple[Candidate, ...]:
-        """Train over there and bring the adapters here. A broken connection's checkpoints wait over there."""
+        """Train over there and bring the adapters here. A broken connection's checkpoints wait over there.
+
+        What a run starts from travels like a scored adapter; a training over there is known by its content.
+        """
+        check_starts(runs, recipe, "FAKE" if self._stack.backend == "fake" else "LORA")
+        starts = {run.start: adapter(Path(run.start)) for run in runs if run.start}
         task = Finetune(
             examples=tuple(examples),
             validation=tuple(validation),
             labels=tuple(labels),
             recipe=recipe,
-            runs=tuple(run.model_copy(update={"out_dir": str(i)}) for i, run in enumerate(runs)),
+            runs=tuple(
+                run.model_copy(update={"out_dir": str(i), "start": run.start and _path(starts[run.start])})
+                for i, run in enumerate(runs)
+            ),
         )
         place = f"work/{self._job(task).content_hash()}"
         away = [run.model_copy(update={"out_dir": f"{place}/{run.out_dir}"}) for run in task.runs]
         folders = [Path(run.out_dir) for run in runs]
-        made = self._do(task.model_copy(update={"runs": tuple(away)}), progress, folders).result.candidates
+        with _named_here({_path(tree): start for start, tree in starts.items()}):
+            done = self._do(
+                task.model_copy(update={"runs": tuple(away)}), progress, folders, tuple(starts.values())
+            )
+        made = done.result.candidates
         if len(made) != len(runs):
             raise _lacking(self._remote)
         return tuple(self._settle(c, folder) for c, folder in zip(made, folders, strict=True))
@@ -122,8 +137,14 @@ class RemoteBackend:
         write_atomically(folder / ADAPTER_CONFIG, json.dumps(config, indent=2, sort_keys=True) + "\n")
         return candidate.model_copy(update={"path": str(folder)})
 
-    def _do(self, task: Task, progress: Progress | None = None, folders: Sequence[Path] = ()) -> Outcome:
-        trees = [*([base(self._base_folder)] if self._sends_base else []), *self._adapter_trees()]
+    def _do(
+        self,
+        task: Task,
+        progress: Progress | None = None,
+        folders: Sequence[Path] = (),
+        more: Sequence[Tree] = (),
+    ) -> Outcome:
+        trees = [*([base(self._base_folder)] if self._sends_base else []), *self._adapter_trees(), *more]
         done = run_remotely(self._remote, self._job(task), trees, progress, folders)
         if done.result.base_hash != self.base_hash:
             raise Tampered(f"{self._remote.host}: it computed on another base than the one that lies here")
@@ -151,7 +172,24 @@ class RemoteBackend:
         return [] if self._adapter is None else [adapter(self._adapter)]
 
     def _adapter_path(self) -> str | None:
-        return next((f"trees/{tree.hash}/adapter" for tree in self._adapter_trees()), None)
+        return next(map(_path, self._adapter_trees()), None)
+
+
+def _path(tree: Tree) -> str:
+    """Where an adapter's files lie over there."""
+    return f"trees/{tree.hash}/adapter"
+
+
+@contextmanager
+def _named_here(folders: Mapping[str, str]) -> Iterator[None]:
+    """Say folders of this machine (values) where an error names those over there (ends of paths, keys)."""
+    try:
+        yield
+    except PrimumError as error:
+        text = str(error)
+        for away, here in folders.items():
+            text = re.sub(rf"\S*{re.escape(away)}", lambda _, here=here: here, text)  # type: ignore[misc]
+        raise type(error)(text) from None
 
 
 def _lacking(remote: Remote) -> Unavailable:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from primum.jobs.lifeline import hold, let_go
 
 if TYPE_CHECKING:
-    from primum.backends.base import Backend, Progress
+    from primum.backends.base import Backend, Progress, Run
     from primum.jobs.job import Job
 
 
@@ -65,7 +65,7 @@ def _do(backend: Backend, job: Job, progress: Progress | None) -> tuple[dict[str
             task.validation,
             labels=task.labels,
             recipe=task.recipe,
-            runs=[run.model_copy(update={"out_dir": str(root / run.out_dir)}) for run in task.runs],
+            runs=[_placed(run, root) for run in task.runs],
             progress=progress,
         )
         return {"candidates": candidates}, None
@@ -78,6 +78,12 @@ def _do(backend: Backend, job: Job, progress: Progress | None) -> tuple[dict[str
     if isinstance(task, Generate):
         return {"texts": tuple(backend.generate(task.prompts, task.limits, progress))}, None
     return {}, None
+
+
+def _placed(run: Run, root: Path) -> Run:
+    """The run with its folders below `root`, unless they are absolute."""
+    start = run.start and str(root / run.start)
+    return run.model_copy(update={"out_dir": str(root / run.out_dir), "start": start})
 
 
 def _output(folder: Path) -> Callable[[tuple[str, int, int]], None]:

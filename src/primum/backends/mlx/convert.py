@@ -17,7 +17,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from safetensors import SafetensorError, TensorSpec, deserialize, serialize
 
-from primum.backends.training import ADAPTER_CONFIG, ADAPTER_WEIGHTS, PLAIN_STARTS
+from primum.backends.training import (
+    ADAPTER_CONFIG,
+    ADAPTER_WEIGHTS,
+    PLAIN_STARTS,
+    SAID_KEYS,
+    SILENT_KEYS,
+)
 from primum.errors import BadInput
 
 MLX_WEIGHTS = "adapters.safetensors"
@@ -25,29 +31,6 @@ _PREFIX = "base_model.model."
 _MLX_NAMES = {"lora_A.weight": "lora_a", "lora_B.weight": "lora_b", "lora_magnitude_vector": "m"}
 _PEFT_NAMES = {mlx: peft for peft, mlx in _MLX_NAMES.items()}
 _LAYER = re.compile(r"(?P<stem>.*?\.?layers)\.(?P<index>\d+)\.(?P<rest>.+)")
-_SAID = {"peft_type", "r", "lora_alpha", "use_rslora", "use_dora", "lora_dropout"}
-"""Keys of PEFT's configuration that mlx-lm's says in its own words."""
-_SILENT = {
-    "auto_mapping",
-    "base_model_name_or_path",
-    "corda_config",
-    "eva_config",
-    "exclude_modules",
-    "inference_mode",
-    "init_lora_weights",
-    "layers_pattern",
-    "layers_to_transform",
-    "loftq_config",
-    "lora_ga_config",
-    "megatron_core",
-    "peft_version",
-    "qalora_group_size",
-    "revision",
-    "runtime_config",
-    "target_modules",
-    "task_type",
-}
-"""Keys that change nothing once the tensors are there: which modules, the tensors' names say."""
 
 
 class Tensor(NamedTuple):
@@ -203,6 +186,12 @@ def peft_config(adapter: Adapter, base: str | None = None, *, rslora: bool = Fal
     }
 
 
+def peft_shapes(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
+    """Shapes of an MLX adapter's arrays as they are in PEFT's file, under its names."""
+    parts = {name.rpartition("."): shape for name, shape in shapes.items()}
+    return {f"{_PREFIX}{m}.{_PEFT_NAMES[leaf]}": shape[::-1] for (m, _, leaf), shape in parts.items()}
+
+
 def _inner(modules: list[str]) -> tuple[list[int], list[str], bool]:
     """Layers, names within a layer, and whether the modules are just all of these in all of those."""
     found = [_LAYER.fullmatch(module) for module in modules]
@@ -232,7 +221,7 @@ def _check_config(folder: Path, config: Mapping[str, Any]) -> None:
     if config.get("init_lora_weights") not in PLAIN_STARTS:
         raise _cannot(folder, f"init_lora_weights: {config['init_lora_weights']}, which changes the base")
     for key, value in config.items():
-        if key not in _SAID | _SILENT and value and (key, value) != ("bias", "none"):
+        if key not in SAID_KEYS | SILENT_KEYS and value and (key, value) != ("bias", "none"):
             raise _cannot(folder, key)
 
 

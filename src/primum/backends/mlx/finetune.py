@@ -24,7 +24,7 @@ from mlx_lm.tuner.datasets import CacheDataset
 from safetensors.numpy import load_file, save
 
 from primum.backends import epochs, training
-from primum.backends.base import Progress, Recipe
+from primum.backends.base import Progress, Recipe, Run
 from primum.backends.mlx.adapters import (
     adapter_arrays,
     adapter_of,
@@ -35,10 +35,11 @@ from primum.backends.mlx.adapters import (
 )
 from primum.backends.mlx.base_model import Base, flat
 from primum.backends.mlx.batches import Batch, completion_loss, micro_batches
-from primum.backends.mlx.convert import peft_config, read_peft, write_peft
+from primum.backends.mlx.convert import peft_config, peft_shapes, read_peft, write_peft
 from primum.backends.mlx.manners import nowhere, own_display
 from primum.backends.mlx.optimizer import ClippedAdamW, learning_rates
 from primum.backends.mlx.scoring import Parts, check_tree, score_tokens, split
+from primum.backends.starts import files_of, require_fit, require_unchanged
 from primum.backends.tree import build_tree
 from primum.errors import BadInput, PrimumError
 from primum.records import Candidate, TrainingLog
@@ -50,10 +51,9 @@ _OPTIMIZER = "optimizer.safetensors"
 Sealed = tuple[Path, tuple[TrainingLog, ...]]
 
 
-def finetune(
-    base: Base, inputs: training.TrainingInputs, out_dir: Path, progress: Progress | None
-) -> Candidate:
+def finetune(base: Base, inputs: training.TrainingInputs, run: Run, progress: Progress | None) -> Candidate:
     """Train, continue, or return what a finished call left. See `Backend.finetune`."""
+    out_dir = Path(run.out_dir)
     _check_recipe(inputs.recipe)
     model = base.shared_copy()
     chosen = chosen_modules(base, model, inputs.recipe)
@@ -62,9 +62,9 @@ def finetune(
         return candidate
     whole = training.sealed(out_dir)
     if not whole or not epochs.is_over(whole[-1][1], inputs.recipe):
-        _Training(base, inputs, model, chosen, out_dir, progress).run(whole[-1] if whole else None)
+        _Training(base, inputs, model, chosen, run, progress).learn(whole[-1] if whole else None)
         whole = training.sealed(out_dir)
-    return _conclude(out_dir, inputs, whole)
+    return _conclude(base, inputs, run, whole)
 
 
 def _check_recipe(recipe: Recipe) -> None:
@@ -96,10 +96,11 @@ class _Training:
         inputs: training.TrainingInputs,
         model: Any,
         modules: list[str],
-        out_dir: Path,
+        run: Run,
         progress: Progress | None,
     ) -> None:
-        self._base, self._inputs, self._model, self._out_dir = base, inputs, model, out_dir
+        self._base, self._inputs, self._model, self._run = base, inputs, model, run
+        self._out_dir = Path(run.out_dir)
         self._recipe, self._progress = inputs.recipe, progress
         self._dora = self._recipe.variant == "dora"
         self._scale = _scale(self._recipe, inputs.rank)
@@ -118,14 +119,17 @@ class _Training:
         self._tree = build_tree([base.chat.answer(v) for v in inputs.labels], base.chat.end_of_turn)
         check_tree(model, self._tree, max(map(len, self._validation)))  # now, not after an epoch
 
-    def run(self, resume: Sealed | None) -> None:
+    def learn(self, resume: Sealed | None) -> None:
         """Train epoch by epoch to the end. Raises PrimumError when it diverges before the first one is kept."""
         entries = list(resume[1]) if resume else []
         if resume:
             self._restore(resume[0])
+        elif self._run.start:
+            self._start()
+            entries.append(self._judged(0, None, time.perf_counter()))
         try:
             while not epochs.is_over(entries, self._recipe):
-                entries.append(self._epoch(len(entries)))
+                entries.append(self._epoch(epochs.last_epoch(entries)))
                 self._seal(entries)
         except _Diverged as stop:
             if not training.sealed(self._out_dir):
@@ -140,11 +144,14 @@ class _Training:
         started = time.perf_counter()
         losses = self._learn(epoch)
         self._model.eval()
+        return self._judged(epoch + 1, sum(losses) / len(losses), started)
+
+    def _judged(self, epoch: int, train_loss: float | None, started: float) -> TrainingLog:
         scores = score_tokens(self._parts, self._validation, self._tree, self._base.chat.pad)
         macro_f1, loss = epochs.judge(self._gold, scores)
         return TrainingLog(
-            epoch=epoch + 1,
-            train_loss=sum(losses) / len(losses),
+            epoch=epoch,
+            train_loss=train_loss,
             validation_macro_f1=macro_f1,
             validation_loss=loss,
             seconds=time.perf_counter() - started,
@@ -203,7 +210,7 @@ class _Training:
         return self._out_dir / training.CHECKPOINTS / f"checkpoint-{epochs * self._steps}"
 
     def _seal(self, entries: Sequence[TrainingLog]) -> None:
-        folder = self._checkpoint(len(entries))
+        folder = self._checkpoint(epochs.last_epoch(entries))
         arrays = adapter_arrays(self._model)
         adapter = adapter_of(arrays, self._inputs.rank, self._scale, self._recipe.dropout, dora=self._dora)
         config = peft_config(adapter, self._base.id, rslora=self._recipe.variant == "rslora")
@@ -213,10 +220,21 @@ class _Training:
         training.seal(folder, entries)
         training.prune(self._out_dir)
 
-    def _restore(self, folder: Path) -> None:
+    def _start(self) -> None:
+        """Take the start's weights. Raises BadInput where they are of another shape."""
+        shapes = {name: tuple(array.shape) for name, array in adapter_arrays(self._model).items()}
+        names = {name for name, _ in self._base.model.named_modules()}
+        require_fit(self._run, peft_shapes(shapes), names, self._base.id)
+        self._read(Path(str(self._run.start)))
+        require_unchanged(self._run, self._inputs)
+
+    def _read(self, folder: Path) -> None:
         adapter, _ = read_peft(folder)
-        arrays = [(name, to_array(tensor)) for name, tensor in adapter.tensors.items()]
+        arrays = [(name, to_array(tensor).astype(mx.float32)) for name, tensor in adapter.tensors.items()]
         self._model.load_weights(arrays, strict=False)
+
+    def _restore(self, folder: Path) -> None:
+        self._read(folder)
         state = load_file(folder / _OPTIMIZER)
         self._optimizer.state = tree_unflatten([(name, mx.array(value)) for name, value in state.items()])
 
@@ -262,10 +280,12 @@ class _Watch(TrainingCallback):
             self._progress(self._what, step, self._steps)
 
 
-def _conclude(out_dir: Path, inputs: training.TrainingInputs, whole: Sequence[Sealed]) -> Candidate:
+def _conclude(base: Base, inputs: training.TrainingInputs, run: Run, whole: Sequence[Sealed]) -> Candidate:
     entries = whole[-1][1]
     best = epochs.best_epoch(entries).epoch
-    folder = next(f for f, log_ in whole if log_[-1].epoch == best)
-    _, config = read_peft(folder)
-    weights = folder / training.ADAPTER_WEIGHTS
-    return training.finish(out_dir, inputs, entries, weights=weights, config=config)
+    if best == 0:
+        weights, config = files_of(run, base.id)
+    else:
+        folder = next(f for f, log_ in whole if log_[-1].epoch == best)
+        weights, config = folder / training.ADAPTER_WEIGHTS, read_peft(folder)[1]
+    return training.finish(Path(run.out_dir), inputs, entries, weights=weights, config=config)

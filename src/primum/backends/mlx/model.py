@@ -14,6 +14,7 @@ from primum.backends.fitting import answers_of, require_fit, text_sizes
 from primum.backends.mlx.adapters import load_adapter
 from primum.backends.mlx.base_model import Base, open_base
 from primum.backends.mlx.scoring import Parts, generate_texts, score_tokens, split
+from primum.backends.starts import check_starts
 from primum.backends.training import training_inputs
 from primum.backends.tree import build_tree
 from primum.config import ModelConfig, StackConfig
@@ -107,11 +108,11 @@ class MlxBackend:
         """Train the adapters on the bare base, one after another. See `Backend.finetune`."""
         from primum.backends.mlx.finetune import finetune
 
+        check_starts(runs, recipe)
         made = [training_inputs(examples, validation, labels, recipe, run, self) for run in runs]
         require_fit(self.measure([e.prompt for e in (*examples, *validation)], labels), self.base_id)
         return tuple(
-            finetune(self._base, inputs, Path(run.out_dir), progress)
-            for inputs, run in zip(made, runs, strict=True)
+            finetune(self._base, inputs, run, progress) for inputs, run in zip(made, runs, strict=True)
         )
 
     def _sizes(self, tokens: Sequence[Sequence[int]], labels: Sequence[str]) -> TextSizes:

@@ -23,6 +23,7 @@ from trl.trainer.sft_config import SFTConfig
 
 from primum.backends import epochs, training
 from primum.backends.base import Progress, Recipe, Run
+from primum.backends.starts import files_of
 from primum.backends.torch.base_model import Base
 from primum.backends.torch.feed import keeps_apart
 from primum.backends.torch.fleet import name_of
@@ -44,7 +45,7 @@ def sweeps(base: Base, runs: Sequence[Run]) -> list[list[Run]]:
 def finetune(
     base: Base,
     members: Sequence[training.TrainingInputs],
-    folders: Sequence[Path],
+    runs: Sequence[Run],
     progress: Progress | None,
     trackers: Sequence[str] = (),
 ) -> tuple[Candidate, ...]:
@@ -57,14 +58,15 @@ def finetune(
     _check(base, members[0].recipe, trackers)
     check_sharding(base, members[0].recipe, ranks)
     members = [m.model_copy(update={"numerics": ranks.of(m.numerics)}) for m in members]
+    folders = [Path(run.out_dir) for run in runs]
     try:
         done = ranks.led(
             lambda: [training.begin(f, m.content_hash()) for f, m in zip(folders, members, strict=True)]
         )
         if not all(done):
             home = next(f for f, candidate in zip(folders, done, strict=True) if candidate is None)
-            _train(base, members, home, progress, trackers)
-            done = ranks.led(lambda: _conclude(base, members, folders, home, done))
+            _train(base, members, runs, home, progress, trackers)
+            done = ranks.led(lambda: _conclude(base, members, runs, home, done))
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
@@ -72,9 +74,10 @@ def finetune(
     return tuple(candidate for candidate in done if candidate)
 
 
-def _train(
+def _train(  # noqa: PLR0913
     base: Base,
     members: Sequence[training.TrainingInputs],
+    runs: Sequence[Run],
     home: Path,
     progress: Progress | None,
     trackers: Sequence[str],
@@ -89,7 +92,8 @@ def _train(
         _tracked(home.with_name(f"{home.name}.log")),
         _side_by_side(base, members) as beside,
     ):
-        trainer = make_trainer(base, members, arguments, logs, beside, progress)
+        fresh = () if whole else runs
+        trainer = make_trainer(base, members, arguments, logs, beside, progress, fresh)
         with suppress(Diverged):  # said where it happened; the best epochs are on disk
             trainer.train(resume_from_checkpoint=str(whole[-1][0]) if whole else None)
 
@@ -97,26 +101,35 @@ def _train(
 def _conclude(
     base: Base,
     members: Sequence[training.TrainingInputs],
-    folders: Sequence[Path],
+    runs: Sequence[Run],
     home: Path,
     done: Sequence[Candidate | None],
 ) -> list[Candidate | None]:
     """Put each best epoch into its folder; that with the checkpoints comes last, so that a cut call goes on."""
     whole = training.sealed_sweep(home)
     found = list(done)
+    folders = [Path(run.out_dir) for run in runs]
     for i in sorted(
         (i for i, candidate in enumerate(done) if not candidate), key=lambda i: folders[i] == home
     ):
         entries = whole[-1][1][i]
         best = epochs.best_epoch(entries).epoch
-        folder = next(f for f, logs in whole if max(map(len, logs)) == best) / name_of(members[i])
-        config = json.loads((folder / training.ADAPTER_CONFIG).read_text(encoding="utf-8"))
-        # A folder of this machine would be written here, and the set of modules in an order of its own.
-        config |= {"base_model_name_or_path": base.id, "inference_mode": True}
-        config |= {"target_modules": sorted(config["target_modules"])}
-        weights = folder / training.ADAPTER_WEIGHTS
+        if best == 0:
+            weights, config = files_of(runs[i], base.id)
+        else:
+            folder = next(f for f, logs in whole if max(map(epochs.last_epoch, logs)) == best)
+            weights, config = _files(folder / name_of(members[i]), base)
         found[i] = training.finish(folders[i], members[i], entries, weights=weights, config=config)
     return found
+
+
+def _files(folder: Path, base: Base) -> tuple[Path, dict[str, Any]]:
+    """Weights and configuration of an adapter in a checkpoint, as `finish` takes them."""
+    config = json.loads((folder / training.ADAPTER_CONFIG).read_text(encoding="utf-8"))
+    # A folder of this machine would be written here, and the set of modules in an order of its own.
+    config |= {"base_model_name_or_path": base.id, "inference_mode": True}
+    config |= {"target_modules": sorted(config["target_modules"])}
+    return folder / training.ADAPTER_WEIGHTS, config
 
 
 def _arguments(base: Base, member: training.TrainingInputs, home: Path, trackers: Sequence[str]) -> SFTConfig:

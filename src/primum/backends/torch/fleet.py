@@ -22,7 +22,9 @@ from safetensors.torch import load_file, save_file
 from torch.nn import Linear
 from transformers.pytorch_utils import Conv1D
 
-from primum.backends.base import Recipe
+from primum.backends.base import Recipe, Run
+from primum.backends.starts import require_fit, require_unchanged
+from primum.backends.torch.base_model import Base
 from primum.backends.torch.lower import lower_layers
 from primum.backends.training import ADAPTER_WEIGHTS, TrainingInputs
 from primum.errors import BadInput
@@ -35,8 +37,9 @@ _NOT_ALL = (
 
 
 def name_of(inputs: TrainingInputs) -> str:
-    """Name of a candidate's adapter and of its folder in a checkpoint, for example `r8s42`."""
-    return f"r{inputs.rank}s{inputs.seed}"
+    """Name of a candidate's adapter and of its folder in a checkpoint, for example `r8s42`, `r8s42-from-5e1f03bc`."""
+    begun = f"-from-{inputs.start[:8]}" if inputs.start else ""
+    return f"r{inputs.rank}s{inputs.seed}{begun}"
 
 
 class Fleet:
@@ -98,6 +101,15 @@ class Fleet:
         finally:
             self.model.train()
 
+    def start_from(self, run: Run, member: TrainingInputs, base: Base) -> None:
+        """Give a candidate the weights of its run's start. Raises BadInput where they are of another shape."""
+        name = name_of(member)
+        fresh = get_peft_model_state_dict(self.model, adapter_name=name, save_embedding_layers=False)
+        wanted = {key: tuple(tensor.shape) for key, tensor in fresh.items()}
+        require_fit(run, wanted, {key for key, _ in base.model.named_modules()}, base.id)
+        self._read(name, Path(str(run.start)))
+        require_unchanged(run, member)
+
     def save(self, folder: Path, state: dict[str, Any] | None = None) -> None:
         """Write every adapter as a peft folder of its own below `folder`."""
         for name in self.names:
@@ -112,8 +124,10 @@ class Fleet:
     def load(self, folder: Path) -> None:
         """Read what `save` wrote."""
         for name in self.names:
-            weights = load_file(folder / name / ADAPTER_WEIGHTS)
-            set_peft_model_state_dict(self.model, weights, adapter_name=name)
+            self._read(name, folder / name)
+
+    def _read(self, name: str, folder: Path) -> None:
+        set_peft_model_state_dict(self.model, load_file(folder / ADAPTER_WEIGHTS), adapter_name=name)
 
     def _at_labels(
         self, module: torch.nn.Module, args: tuple[torch.Tensor, ...]

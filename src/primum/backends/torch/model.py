@@ -11,6 +11,7 @@ import torch
 
 from primum.backends.base import GenerationLimits, Progress, Recipe, Run, TextSizes
 from primum.backends.fitting import answers_of, require_fit, text_sizes
+from primum.backends.starts import check_starts
 from primum.backends.torch.adapter import load_adapter
 from primum.backends.torch.base_model import Base, open_base
 from primum.backends.torch.memory import out_of_memory_in_one_line
@@ -106,6 +107,7 @@ class TorchBackend:
         """Train the adapters on the bare base. See `primum.backends.base.Backend.finetune`."""
         from primum.backends.torch.finetune import finetune, sweeps  # trl takes seconds to import
 
+        check_starts(runs, recipe)
         require_fit(self.measure([e.prompt for e in (*examples, *validation)], labels), self.base_id)
         made: list[Candidate] = []
         for together in sweeps(self._base, runs):
@@ -113,9 +115,8 @@ class TorchBackend:
             members = [
                 training_inputs(examples, validation, labels, recipe, run, self, others) for run in together
             ]
-            folders = [Path(run.out_dir) for run in together]
             with out_of_memory_in_one_line("training"):
-                made += finetune(self._base, members, folders, progress, self._trackers)
+                made += finetune(self._base, members, together, progress, self._trackers)
         return tuple(made)
 
     def _sizes(self, tokens: Sequence[Sequence[int]], labels: Sequence[str]) -> TextSizes:

@@ -57,6 +57,13 @@ def divide_under(model: Any, ranks: Ranks) -> None:
     fully_shard(model, mesh=mesh, ignored_params=adapters)
 
 
+@torch.no_grad()
+def first_pass(model: Any, ranks: Ranks) -> None:
+    """Let FSDP make its buffers. Made while scoring they would be inference tensors, which no training can write."""
+    if ranks.sharded and ranks.sharding == "fsdp":
+        model(input_ids=torch.zeros((1, 1), dtype=torch.long, device=model.device), use_cache=False)
+
+
 def _zero3(model: Any) -> None:
     """Without an optimizer DeepSpeed's engine is what fetches and lets go of weights; gradients are not its."""
     import deepspeed

@@ -20,14 +20,14 @@ from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
 from primum.backends import epochs, training
-from primum.backends.base import Progress
+from primum.backends.base import Progress, Run
 from primum.backends.torch.base_model import Base
 from primum.backends.torch.feed import Feed, encode
 from primum.backends.torch.fleet import Fleet
 from primum.backends.torch.lower import with_lower
 from primum.backends.torch.ranks import Ranks, ranks_here
 from primum.backends.torch.scoring import check_tree, score_tokens
-from primum.backends.torch.sharding import divide_under, tree_for
+from primum.backends.torch.sharding import divide_under, first_pass, tree_for
 from primum.backends.tree import build_tree
 from primum.errors import PrimumError, Unavailable
 from primum.records import TrainingLog
@@ -150,7 +150,7 @@ class FleetTrainer(SFTTrainer):
         except (OSError, RuntimeError, SafetensorError) as error:  # a full disk to torch and safetensors
             shutil.rmtree(folder, ignore_errors=True)
             raise Unavailable(
-                f"{folder.parent}: the checkpoint of epoch {max(map(len, self.watch.logs))} could not be written "
+                f"{folder.parent}: the checkpoint of epoch {self.watch.epoch} could not be written "
                 f"({type(error).__name__}), the one before is kept; free some disk space and run it again"
             ) from None
 
@@ -190,13 +190,28 @@ class Epochs(TrainerCallback):
         """The finished epochs of every candidate."""
         return tuple(map(tuple, self._entries))
 
+    @property
+    def epoch(self) -> int:
+        """The latest finished one."""
+        return max(map(epochs.last_epoch, self._entries))
+
     def diverged(self, i: int, why: str) -> None:
         """Candidate `i` is out; its best epoch stays. Raises PrimumError where it has none."""
         member = self._members[i]
         who = f"rank {member.rank}, seed {member.seed}: training diverged: {why}"
-        if not self._entries[i]:
+        if not epochs.last_epoch(self._entries[i]):
             raise PrimumError(f"{who}, before any epoch was finished; lower model.recipe.learning_rate")
         log.warning("%s; the best epoch before it is kept", who)
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Judge what the candidates start from, which is their epoch 0."""
+        for i, member in enumerate(self._members):
+            if member.start and not self._entries[i]:
+                started = time.perf_counter()
+                with self._fleet.alone(self._fleet.names[i]) as model:
+                    first_pass(model, self._ranks)
+                judged = self._judge(self._fleet.names[i])
+                self._log(i, None, judged, time.perf_counter() - started)
 
     def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Start the clock."""
@@ -208,7 +223,7 @@ class Epochs(TrainerCallback):
         """Tell the progress."""
         if self._progress:
             steps = state.max_steps // self._recipe.epochs
-            what = f"epoch {max(map(len, self._entries)) + 1} of {self._recipe.epochs}"
+            what = f"epoch {self.epoch + 1} of {self._recipe.epochs}"
             self._progress(what, (state.global_step - 1) % steps + 1, steps)
 
     def on_epoch_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
@@ -216,19 +231,22 @@ class Epochs(TrainerCallback):
         going = self._feed.going
         judged = [self._judge(self._fleet.names[i]) for i in going]
         seconds = (time.perf_counter() - self._started) / self._sharing
-        for i, (macro_f1, loss) in zip(going, judged, strict=True):
-            entry = TrainingLog(
-                epoch=len(self._entries[i]) + 1,
-                train_loss=sum(self.losses[i]) / len(self.losses[i]),
-                validation_macro_f1=macro_f1,
-                validation_loss=loss,
-                seconds=seconds,
-            )
-            self._entries[i].append(entry)
-            figures = entry.model_dump(exclude={"epoch", "seconds"})
-            self.report({f"{self._fleet.names[i]}/{key}": value for key, value in figures.items()})
+        for i, figures in zip(going, judged, strict=True):
+            self._log(i, sum(self.losses[i]) / len(self.losses[i]), figures, seconds)
         self._feed.going = epochs.going(self.logs, self._recipe)
         control.should_training_stop |= not self._feed.going
+
+    def _log(self, i: int, train_loss: float | None, judged: tuple[float, float], seconds: float) -> None:
+        entry = TrainingLog(
+            epoch=0 if train_loss is None else epochs.last_epoch(self._entries[i]) + 1,
+            train_loss=train_loss,
+            validation_macro_f1=judged[0],
+            validation_loss=judged[1],
+            seconds=seconds,
+        )
+        self._entries[i].append(entry)
+        figures = entry.model_dump(exclude={"epoch", "seconds"}, exclude_none=True)
+        self.report({f"{self._fleet.names[i]}/{key}": value for key, value in figures.items()})
 
     def _judge(self, name: str) -> tuple[float, float]:
         with self._fleet.alone(name) as model:
@@ -245,10 +263,17 @@ def make_trainer(  # noqa: PLR0913 - all that a training has
     logs: Logs,
     beside: Map,
     progress: Progress | None,
+    runs: Sequence[Run] = (),
 ) -> FleetTrainer:
-    """A trainer of the candidates that go on after `logs`; batches of a CPU run through the map `beside`."""
+    """A trainer of the candidates that go on after `logs`; batches of a CPU run through the map `beside`.
+
+    `runs`, where nothing is continued, say what each candidate starts from.
+    """
     ranks = ranks_here()
     fleet = Fleet(tree_for(base, ranks), members)
+    for run, member in zip(runs, members, strict=False):
+        if run.start:
+            fleet.start_from(run, member, base)
     divide_under(fleet.model, ranks)
     width, size = base.model.config.get_text_config().hidden_size, base.model.dtype.itemsize
     lower = None if ranks.sharded else fleet.lower  # it breaks off the base's pass, in which all take part
