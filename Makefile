@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: constraints setup finetune test unit lint dashboard docs clean
+.PHONY: constraints setup finetune test unit lint infra dashboard docs clean
 
 setup: $(STAMP)
 
@@ -29,6 +29,17 @@ lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy src run.py pipelines steps
 	$(BIN)/lint-imports
+
+# checkov wants other versions than ours, so it has an environment of its own. It needs no account and tells nobody.
+CHECKOV := build/checkov/bin/checkov
+
+infra: $(CHECKOV)
+	terraform fmt -check -recursive infra
+	$(CHECKOV) --directory infra --framework terraform kubernetes dockerfile --skip-download --quiet --compact
+
+$(CHECKOV):
+	$(PYTHON) -m venv build/checkov
+	build/checkov/bin/python -m pip install --quiet --disable-pip-version-check checkov==3.3.30
 
 constraints: setup
 	$(BIN)/python -m pip freeze --exclude-editable | sed "s/+cpu$$//" > constraints.txt

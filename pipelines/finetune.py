@@ -5,6 +5,7 @@ from zenml.enums import ExecutionMode
 from zenml.steps import BaseStep
 
 from primum.config import RunConfig, StackConfig
+from primum.stack.cloud_parts import device_settings
 from primum.stack.setup import operator_of
 from steps.base import find_base
 from steps.baselines import fit_baselines
@@ -24,8 +25,8 @@ def finetune_pipeline(config: RunConfig, output: str) -> None:
     """Ingest -> split -> prompts -> (baselines, LoRA sweep -> select) -> evaluate -> gate -> register -> report."""
     task, model, stack, seed = config.task, config.model, config.stack, config.seed
     base_hash = find_base(model, stack)
-    ingested = ingest_records(task, seed, after="find_base")
-    split = make_split(ingested, task, stack, seed)
+    ingested = ingest_records(config, after="find_base")
+    split = make_split(ingested, config)
     renderer, prompt_fit = on_device(fit_prompts, stack)(base_hash, split, task, model, stack)
     baselines = fit_baselines(split, task, stack, seed)
     sweep = on_device(finetune, stack)(base_hash, split, renderer, task, model, stack, seed)
@@ -50,6 +51,9 @@ def finetune_pipeline(config: RunConfig, output: str) -> None:
 
 
 def on_device(step: BaseStep, stack: StackConfig) -> BaseStep:
-    """The step, in a process of its own where the stack computes on a device of this machine."""
+    """The step, in a process of its own where the stack computes on a device of this machine, on the GPU machine of
+    a cloud."""
+    if stack.cloud is not None:
+        return step.with_options(settings=device_settings(stack.name, stack.cloud))
     operator = operator_of(stack)
     return step.with_options(step_operator=operator) if operator else step

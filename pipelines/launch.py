@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import shutil
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 import yaml
 from rich.console import Console
 
-from primum.config import RunConfig, load_run, parse_overrides, validate
+from primum import moments
+from primum.config import DriftConfig, RetrainConfig, RunConfig, load_run, parse_overrides, validate
 from primum.errors import BadInput
 from primum.jobs.devices import resolve_stack
+from primum.pointer import split_name
 from primum.progress import display, say
-from primum.records import ALL_SITES
 from primum.workspace import Workspace, find_workspace, only_run, writable
 
 if TYPE_CHECKING:
@@ -27,7 +29,10 @@ if TYPE_CHECKING:
 def finetune(arguments: argparse.Namespace) -> None:
     """Run the finetune pipeline, or with --dry-run only show what it would do."""
     workspace = find_workspace()
+    # What concerns watching only must not undo the cache of a step that spends a look.
     config = resolve(workspace, arguments)
+    unwatched = {"drift": DriftConfig(), "retrain": RetrainConfig(judged_share=config.retrain.judged_share)}
+    config = config.model_copy(update=unwatched)
     output = Path(arguments.output) if arguments.output else workspace.home / "outputs"
     if arguments.dry_run:
         print(plan(config, output))
@@ -37,6 +42,14 @@ def finetune(arguments: argparse.Namespace) -> None:
         if arguments.no_cache:
             shutil.rmtree(workspace.work(config.task.name), ignore_errors=True)
         _run_finetune(workspace, config, output, cache=not arguments.no_cache)
+
+
+def moment(flag: str, text: str, read: Callable[[str], datetime]) -> datetime:
+    """The moment that a flag names. Raises BadInput where it is none."""
+    try:
+        return read(text)
+    except ValueError:
+        raise BadInput(f"{flag} {text}: write an ISO 8601 date, such as 1994-01-31") from None
 
 
 def pretrain(arguments: argparse.Namespace) -> None:
@@ -58,22 +71,24 @@ def pretrain(arguments: argparse.Namespace) -> None:
         from pipelines.pretrain import pretrain_pipeline
 
         finished = pretrain_pipeline(config, str(output.resolve()))
-        report: PretrainReport = _output(finished, "pretrain", "pretrain_report")
+        report: PretrainReport = output_of(finished, "pretrain", "pretrain_report")
     print(f"{report.parameters:,} parameters, {report.tokens:,} tokens, {report.seconds:.0f} s: {output}")
     for kind, share in report.accuracy.items():
         print(f"  held-out {kind}: accuracy {share:.3f} (chance {report.chance[kind]:.3f})")
 
 
-def _output(run: Any, step: str, name: str) -> Any:
+def output_of(run: Any, step: str, name: str) -> Any:
     """An artifact of a finished run."""
     return run.steps[step].outputs[name][0].load()
 
 
 def resolve(workspace: Workspace, arguments: argparse.Namespace) -> RunConfig:
     """Defaults, then --config, then --task, --model, --seed, then --set; `auto` is what this machine has."""
-    named = {key: getattr(arguments, key) for key in ("task", "model", "seed")}
+    named = {key: getattr(arguments, key) for key in ("task", "model", "seed", "site")}
     overrides = {key: value for key, value in named.items() if value is not None}
     overrides |= parse_overrides(arguments.set)
+    if arguments.at is not None:
+        overrides["at"] = moment("--at", arguments.at, moments.ends)  # the whole of that day
     config = load_run(workspace.configs, Path(arguments.config) if arguments.config else None, overrides)
     return config.model_copy(update={"stack": resolve_stack(config.stack)})
 
@@ -92,35 +107,91 @@ def plan(config: RunConfig, output: Path) -> str:
         f"# 3 classical baselines, and LoRA of rank {ranks} on {config.model.name} ({config.stack.backend})",
         f"# 4 one of {looks} planned looks at the holdout, each at alpha {config.gate.alpha / looks:g}",
         f"# 5 gate, registry, report in {output / config.task.name}",
+        *cost(config),
         "# nothing was read or written",
     ]
     return "\n".join(lines)
 
 
-def _run_finetune(workspace: Workspace, config: RunConfig, output: Path, *, cache: bool) -> None:
-    began = time.monotonic()
+def cost(config: RunConfig) -> list[str]:
+    """What a run in the cloud may cost, as lines of a plan; none where no cloud is meant."""
+    from primum.config.cloud import load_prices
+    from primum.cost import estimate
+
+    return [f"# {line}" for line in estimate(config, load_prices(find_workspace().configs))]
+
+
+def open_store(workspace: Workspace, config: RunConfig) -> None:
+    """Open ZenML's store on the stack that the run needs, with a ledger that knows what the registry holds."""
     from primum.registry import require_ledger
     from primum.stack.store import bootstrap, close_abandoned
 
     bootstrap(workspace)
-    require_ledger(workspace, config.task.name, ALL_SITES)
-    from pipelines.finetune import finetune_pipeline
+    from primum.stack import cloud
     from primum.stack.setup import require_operator
 
+    if config.stack.cloud is not None:
+        if config.stack.cloud.provider == "skypilot":
+            raise BadInput(
+                f"stack '{config.stack.name}': SkyPilot starts the whole command on its machine; "
+                f"`primum stack setup {config.stack.name}` writes its task file"
+            )
+        cloud.require_ledger(workspace.ledger_url)
+    cloud.select(config.stack)
+    require_ledger(workspace, config.task.name, config.site)
     require_operator(config.stack)
-    note = workspace.state / "locks" / f"{config.task.name}.run"
-    close_abandoned(note)
+    close_abandoned(note_of(workspace, config))
 
+
+def note_of(workspace: Workspace, config: RunConfig) -> Path:
+    """Where the name of the task's present run is kept, so that the next one can close it."""
+    return workspace.state / "locks" / f"{config.task.name}.run"
+
+
+def folder_of(config: RunConfig, output: Path) -> str:
+    """Where a run leaves its reports: here, or in the cloud's home folder."""
+    from primum.stack.cloud_parts import home_of
+
+    there = config.stack.cloud
+    return str(output.resolve()) if there is None else f"{home_of(there)}/outputs"
+
+
+def on_stack(pipeline: Any, config: RunConfig, **options: Any) -> Any:
+    """The pipeline with what a cloud needs to know of its image."""
+    from primum.stack.cloud_parts import pipeline_settings
+
+    there = config.stack.cloud
+    settings = {} if there is None else {"settings": pipeline_settings(there)}
+    return pipeline.with_options(**settings, **options)
+
+
+def submitted(config: RunConfig, name: str) -> bool:
+    """Whether the run goes on in a cloud without this process; says so."""
+    if config.stack.cloud is None:
+        return False
+    print(f"submitted {name} to the stack '{config.stack.name}'; the dashboard shows how it goes")
+    return True
+
+
+def _run_finetune(workspace: Workspace, config: RunConfig, output: Path, *, cache: bool) -> None:
+    began = time.monotonic()
+    open_store(workspace, config)
+    from pipelines.finetune import finetune_pipeline
+
+    note = note_of(workspace, config)
     opened = time.monotonic() - began
     run = f"{datetime.now():%Y-%m-%dT%H-%M-%S}"  # the folder's name is for people: local time
-    out_dir = (output / config.task.name / run).resolve()
+    out_dir = Path(folder_of(config, output)) / split_name(config.task.name, config.site) / run
     if out_dir.exists():
         raise BadInput(f"{out_dir} exists already; wait a second and run again")
     name = f"finetune-{datetime.now(UTC):%Y_%m_%d-%H_%M_%S_%f}"
     note.write_text(name, encoding="utf-8")
-    finished = finetune_pipeline.with_options(enable_cache=cache, run_name=name)(config, str(out_dir))
+    chosen = on_stack(finetune_pipeline, config, enable_cache=cache, run_name=name)
+    finished = chosen(config, str(out_dir))
     note.unlink()
-    facts: RunFacts = _output(finished, "report", "facts")
+    if submitted(config, name):
+        return
+    facts: RunFacts = output_of(finished, "report", "facts")
     seconds = {"open ZenML's store": opened} | facts.stage_seconds
     total = time.monotonic() - began
     seconds["report and bookkeeping"] = max(0.0, total - sum(seconds.values()))

@@ -12,6 +12,8 @@ from primum.cli_holdouts import Commands
 from primum.errors import BadInput
 from primum.workspace import Workspace, writable
 
+BACKENDS = ("auto", "cpu", "cuda", "mlx")
+
 if TYPE_CHECKING:
     from primum.config import StackConfig
 
@@ -22,12 +24,20 @@ def add_stack(commands: Commands[argparse.ArgumentParser]) -> None:
     actions = stack.add_subparsers(dest="action", required=True, metavar="ACTION")
     setup = actions.add_parser(
         "setup",
-        help="register the step operator of a backend; with --host, write down another machine",
-        description="Without --host: register ZenML's flavor, step operator and stack of the backend and make that "
-        "stack the active one (a run does the same for itself). With --host: write configs/stacks/NAME.yaml and "
-        "try the connection.",
+        help="register a backend of this machine or a cloud; with --host, write down another machine",
+        description="A backend: register ZenML's flavor, step operator and stack of it and make that the active "
+        "stack (a run does the same for itself). With --host: write configs/stacks/NAME.yaml and try the connection. "
+        "A stack of configs/stacks with a `cloud` section: check the credentials, then register what it needs with "
+        "ZenML.",
     )
-    setup.add_argument("backend", nargs="?", choices=("auto", "cpu", "cuda", "mlx"), default="auto")
+    setup.add_argument(
+        "what", nargs="?", default="auto", metavar="NAME", help=f"{', '.join(BACKENDS)}; or a cloud stack"
+    )
+    setup.add_argument(
+        "--from-terraform",
+        metavar="FILE",
+        help="a cloud stack: write it down as --name with what `terraform output -json` tells, then register it",
+    )
     add = setup.add_argument_group("another machine, over SSH").add_argument
     add("--host", help="its name or address; its host key must be known already (ssh HOST)")
     add("--user", help="by default what ssh itself takes")
@@ -35,7 +45,7 @@ def add_stack(commands: Commands[argparse.ArgumentParser]) -> None:
     add("--key", metavar="FILE", help="private key; by default what ssh itself finds")
     add("--python", help="its Python that has the libraries (docs/stacks.md), such as ~/primum/bin/python")
     add("--folder", help="where inputs are kept there by content hash (default: .primum-remote)")
-    add("--name", help="the stack's name (default: the host's)")
+    add("--name", help="the stack's name (default: the host's; with --from-terraform: my-NAME)")
     setup.set_defaults(run=_setup)
     actions.add_parser("show", help="the active ZenML stack, and the stacks of configs/stacks").set_defaults(
         run=_show
@@ -46,19 +56,40 @@ def add_stack(commands: Commands[argparse.ArgumentParser]) -> None:
 
 
 def _setup(workspace: Workspace, arguments: argparse.Namespace) -> None:
-    from primum.config import StackConfig
-
     if arguments.host is not None:
+        if arguments.what not in BACKENDS:
+            raise BadInput(
+                f"'{arguments.what}' is no backend; say which one {arguments.host} has: cuda, mlx or cpu"
+            )
         _write_down(workspace, arguments)
         return
-    given = [key for key in ("user", "port", "key", "python", "folder", "name") if getattr(arguments, key)]
+    cloud = arguments.what not in BACKENDS
+    known = ("user", "port", "key", "python", "folder") + (
+        () if cloud and arguments.from_terraform else ("name",)
+    )
+    given = [key for key in known if getattr(arguments, key)]
     if given:
         raise BadInput(f"--{given[0]} is for another machine; name it with --host")
+    if cloud:
+        from primum.cli_cloud import setup_cloud
+
+        setup_cloud(workspace, arguments)
+    elif arguments.from_terraform:
+        raise BadInput(
+            "--from-terraform is for a cloud stack; name it: primum stack setup aws --from-terraform FILE"
+        )
+    else:
+        _setup_backend(workspace, arguments.what)
+
+
+def _setup_backend(workspace: Workspace, backend: str) -> None:
+    from primum.config import StackConfig, validate
     from primum.jobs.devices import resolve_stack
     from primum.stack.setup import activate
     from primum.stack.store import bootstrap
 
-    backend = resolve_stack(StackConfig(backend=arguments.backend)).backend
+    wanted = validate(StackConfig, {"backend": backend}, "primum stack setup")
+    backend = resolve_stack(wanted).backend
     bootstrap(workspace)
     print(f"active stack: {activate(backend).name}")
     if backend != "cpu":
@@ -70,17 +101,17 @@ def _write_down(workspace: Workspace, arguments: argparse.Namespace) -> None:
 
     from primum.config import StackConfig, validate
 
-    if arguments.backend == "auto":
+    if arguments.what == "auto":
         raise BadInput("say which backend the machine has: primum stack setup cuda|mlx|cpu --host ...")
     user, at, _ = arguments.host.rpartition("@")
     if at:
         raise BadInput(f"--host: the machine's name only; give the user with --user {user}")
-    name = _name(arguments.name, arguments.host)
+    name = stack_name(arguments.name, arguments.host)
     keys = ("host", "user", "port", "key", "python", "folder")
     remote = {key: getattr(arguments, key) for key in keys if getattr(arguments, key) is not None}
     if "key" in remote and not remote["key"].startswith("~"):  # a run may start in another folder
         remote["key"] = str(Path(remote["key"]).resolve())
-    differences: dict[str, Any] = {"backend": arguments.backend, "remote": remote}
+    differences: dict[str, Any] = {"backend": arguments.what, "remote": remote}
     stack = validate(StackConfig, {"name": name, **differences}, "primum stack setup")
     file = writable(workspace.configs / "stacks", "the folder of stacks") / f"{name}.yaml"
     if file.exists():
@@ -90,7 +121,7 @@ def _write_down(workspace: Workspace, arguments: argparse.Namespace) -> None:
     print(f"wrote {file}; use it with: python run.py --pipeline finetune --set stack={name}")
 
 
-def _name(given: str | None, host: str) -> str:
+def stack_name(given: str | None, host: str) -> str:
     """The stack's name: a file's name, and in `--set stack=NAME` a word and no number. By default the host's."""
     import yaml
 
@@ -114,12 +145,19 @@ def _show(workspace: Workspace, arguments: argparse.Namespace) -> None:
     for file in sorted((workspace.configs / "stacks").glob("*.yaml")):
         stack = _stack(workspace, file.stem)
         where = f" on {stack.remote.host}" if stack.remote else ""
+        where = f" on {stack.cloud.provider}" if stack.cloud else where
         launcher = "" if stack.launcher == "plain" else f", {stack.processes} x {stack.launcher}"
         print(f"configs/stacks/{file.name}: {stack.backend}{where}{launcher}")
 
 
 def _check(workspace: Workspace, arguments: argparse.Namespace) -> None:
-    print(_probe(workspace, _stack(workspace, arguments.name)))
+    stack = _stack(workspace, arguments.name)
+    if stack.cloud is None:
+        print(_probe(workspace, stack))
+        return
+    from primum.cli_cloud import check_cloud
+
+    print(check_cloud(workspace, stack))
 
 
 def _stack(workspace: Workspace, name: str) -> StackConfig:

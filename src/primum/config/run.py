@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from typing import Literal, Self
+from datetime import datetime
+from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from primum import moments
 from primum.backends.base import Recipe
+from primum.config.cloud import CloudConfig
 from primum.config.gate import GateConfig
 from primum.config.sites import DriftConfig, RetrainConfig
 from primum.config.task import Name, TaskConfig
@@ -71,6 +73,8 @@ class StackConfig(Frozen):
     """CUDA devices to use, by index; all by default."""
     remote: Remote | None = None
     """Train and score there instead of here (backend cuda or mlx, or cpu)."""
+    cloud: CloudConfig | None = None
+    """Run whole pipelines there, as `primum stack setup` registered it with ZenML (backend cuda or cpu)."""
     threads: int | None = Field(default=None, ge=1)
     """CPU threads; all cores by default. No effect on mlx."""
     trackers: tuple[Literal["tensorboard", "wandb", "mlflow"], ...] = ()
@@ -99,6 +103,14 @@ class StackConfig(Frozen):
             raise ValueError(f"devices: CUDA devices are for the backend cuda, not {self.backend}")
         if self.remote and self.backend in ("auto", "fake"):
             raise ValueError("remote: say which backend the machine has: cpu, cuda or mlx")
+        if self.cloud and (self.remote or self.backend not in ("cpu", "cuda")):
+            raise ValueError(
+                "cloud: set backend to cuda or cpu, and no remote; the cloud's machines do the work"
+            )
+        if self.cloud and self.backend == "cuda" and self.processes > self.cloud.gpus:
+            raise ValueError(
+                f"processes: {self.processes} need a GPU each; set cloud.gpus, and a machine that has them"
+            )
         return self
 
 
@@ -114,13 +126,21 @@ class RunConfig(Frozen):
     seed: int = Field(default=42, ge=0, lt=2**32, strict=True)
     site: str = Field(default=ALL_SITES, min_length=1)
     """Only the records of this site; `all`: of every site."""
+    fallback_site: str = Field(default=ALL_SITES, min_length=1)
+    """Whose champion serves a site that has none of its own; by default the one trained on all sites."""
     at: datetime | None = None
     """Run as on that day: later records, and outcomes not known by then, do not exist. Now by default."""
 
-    @field_validator("at")
+    @field_validator("at", mode="before")
     @classmethod
-    def _zoned(cls, at: datetime | None) -> datetime | None:
-        return at.replace(tzinfo=UTC) if at is not None and at.tzinfo is None else at
+    def _whole_day(cls, at: Any) -> Any:
+        """A day, as YAML or --set reads it, is meant to its end; a number is no date."""
+        if at is None or isinstance(at, datetime):
+            return at if at is None else moments.utc(at)
+        try:
+            return moments.ends(str(at))
+        except ValueError:
+            raise ValueError("write an ISO 8601 date, such as 1994-01-31") from None
 
     @model_validator(mode="after")
     def _fits(self) -> Self:

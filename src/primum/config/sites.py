@@ -14,6 +14,8 @@ class DriftConfig(Frozen):
     """Level of the tests of a site's report together (false discovery rate)."""
     window_days: int = Field(default=90, ge=1)
     """Length of the window where --since does not say its start."""
+    outcome_days: int = Field(default=365, ge=1)
+    """How far back the known outcomes are looked at, from the day that they became known."""
     min_records: int = Field(default=30, ge=10)
     """A window or reference with fewer records is not judged: too few."""
     min_events: int = Field(default=10, ge=1)

@@ -19,7 +19,7 @@ def resolve_stack(stack: StackConfig) -> StackConfig:
 
     Raises BadInput when the stack names a CUDA device that is not there.
     """
-    if stack.remote is not None:
+    if stack.remote is not None or stack.cloud is not None:
         return stack  # the other machine looks at its devices itself
     if stack.backend == "auto":
         chosen = "cuda" if _cuda_count() else "mlx" if has_mlx() else "cpu"

@@ -20,9 +20,11 @@ _OPERATOR = StackComponentType.STEP_OPERATOR
 def operator_of(stack: StackConfig) -> str | None:
     """The step operator that steps with a backend run on; None: in the pipeline's own process.
 
-    Another machine's work is a process of its own already, and its devices are locked over there.
+    Another machine's work is a process of its own already, and its devices are locked over there; in a cloud every
+    step has a machine of its own.
     """
-    return stack.backend if stack.backend in DEVICES and stack.remote is None else None
+    here = stack.remote is None and stack.cloud is None
+    return stack.backend if stack.backend in DEVICES and here else None
 
 
 def require_operator(stack: StackConfig) -> None:

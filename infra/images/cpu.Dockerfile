@@ -1,0 +1,44 @@
+# The image that steps run in where no GPU is: a cluster without one, a small test of a stack.
+#   docker build -f infra/images/cpu.Dockerfile --build-arg EXTRAS=ledger,kubernetes -t REGISTRY/REPOSITORY:TAG .
+# The base is pinned by tag. Its digest could not be looked up where this file was written: pin it before production
+# use (docker buildx imagetools inspect python:3.11.14-slim-bookworm), as FROM python:3.11.14-slim-bookworm@sha256:...
+# checkov:skip=CKV_DOCKER_2: a step runs once and ends; nothing asks for its health
+FROM python:3.11.14-slim-bookworm
+
+ARG EXTRAS=ledger,kubernetes
+# SageMaker may want root (infra/README.md): --build-arg RUN_AS=0. Nothing else does.
+ARG RUN_AS=10001
+
+ENV PYTHONUNBUFFERED=1 \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PIP_NO_CACHE_DIR=1 \
+    PIP_DISABLE_PIP_VERSION_CHECK=1 \
+    ZENML_CONFIG_PATH=/tmp/zenml \
+    ZENML_ANALYTICS_OPT_IN=false \
+    HF_HOME=/tmp/huggingface \
+    MPLCONFIGDIR=/tmp/matplotlib \
+    DVC_NO_ANALYTICS=1 \
+    SAGEMAKER_USER_CONFIG_OVERRIDE=/app/infra/aws/sagemaker.yaml \
+    PRIMUM_HOME=/primum
+
+RUN groupadd --gid 10001 primum \
+    && useradd --uid 10001 --gid 10001 --create-home primum \
+    && install --directory --owner primum --group primum /primum
+
+WORKDIR /app
+
+# Requirements before code: a change of code does not install everything again.
+COPY pyproject.toml constraints.txt README.md LICENSE ./
+COPY src/primum/__init__.py src/primum/__init__.py
+# PyTorch without CUDA first: it is a tenth of the size.
+RUN python -m pip install --constraint constraints.txt --index-url https://download.pytorch.org/whl/cpu torch \
+    && python -m pip install --constraint constraints.txt --editable ".[${EXTRAS}]"
+
+COPY src/primum src/primum
+COPY configs configs
+COPY pipelines pipelines
+COPY steps steps
+COPY infra/aws/sagemaker.yaml infra/aws/sagemaker.yaml
+COPY run.py ./
+
+USER ${RUN_AS}
