@@ -35,9 +35,9 @@ CARD = "primum.json"
 MODEL_CARD = "README.md"
 """Written after the gate, by hand too; the only file of the folder that its hash does not cover."""
 _PEFT = (ADAPTER_CONFIG, ADAPTER_WEIGHTS)
-_FORMAT = 3
-_READABLE = (1, 2, 3)
-"""Format 1 knew no label sets, format 2 no parity probes: such bundles are served without them."""
+_FORMAT = 4
+_READABLE = (1, 2, 3, 4)
+"""Format 1 knew no label sets, 2 no parity probes, 3 no recalibration at a site: such bundles are served without."""
 
 
 class BundleCard(Frozen):
@@ -62,6 +62,8 @@ class BundleCard(Frozen):
     parity: Parity | None = None
     """What it says of made-up records where it was trained; another place must repeat it."""
     split_version: str
+    recalibrated_on: str | None = None
+    """Split version whose validation part the calibration was fitted anew on; None: that of `split_version`."""
     recipe: Recipe
     rank: int
     seed: int
@@ -79,6 +81,11 @@ class BundleCard(Frozen):
             threshold=self.decision_threshold,
             conformal=self.conformal,
         )
+
+    @property
+    def learned_from(self) -> tuple[str, ...]:
+        """Every split version whose train and validation parts are in the adapter or its calibration."""
+        return (self.split_version, *([self.recalibrated_on] if self.recalibrated_on else []))
 
     @property
     def prompt_hash(self) -> str:

@@ -96,8 +96,22 @@ def fit_calibration(  # noqa: PLR0913
         except BadInput as error:
             raise BadInput(f"task.calibration: {error}; use temperature") from None
         fitted = Calibration(recalibration=recalibration, positive=positive)
+    return choose_answers(fitted, log_probs, gold, task, sites=sites, patients=patients, coverage=coverage)
+
+
+def choose_answers(  # noqa: PLR0913
+    fitted: Calibration,
+    log_probs: NDArray[Any],
+    gold: NDArray[Any],
+    task: TaskConfig,
+    *,
+    sites: Sequence[str],
+    patients: Sequence[str],
+    coverage: float,
+) -> Calibration:
+    """`fitted` with the threshold and label sets that its probabilities ask for; arguments as `fit_calibration`."""
     scaled = fitted.scale(log_probs)
-    point, threshold = task.operating_point, None
+    point, positive, threshold = task.operating_point, fitted.positive, None
     if point is not None and positive is not None:
         threshold = choose_threshold(np.exp(scaled[:, positive]), gold == positive, point.rule, point.value)
     conformal = fit_conformal(scaled, gold, sites, patients, coverage)

@@ -23,6 +23,7 @@ def add_split(commands: Commands[argparse.ArgumentParser]) -> None:
     split = commands.add_parser("split", help="split versions: list, rotate, restore")
     actions = split.add_subparsers(dest="action", required=True, metavar="ACTION")
     listing = actions.add_parser("list", help="a task's generations: parts, looks used, hashes")
+    listing.add_argument("--site", help="the split of one site (default: of the task at all sites)")
     rotate = actions.add_parser(
         "rotate",
         help="make the next holdout from patients that no earlier split has seen",
@@ -68,7 +69,7 @@ def _config(workspace: Workspace, arguments: argparse.Namespace) -> RunConfig:
 
     if arguments.task is None and arguments.config is None:
         raise BadInput("name the task with --task NAME, or its run file with --config FILE")
-    named = {"task": arguments.task, "seed": getattr(arguments, "seed", None)}
+    named = {"task": arguments.task} | {key: getattr(arguments, key, None) for key in ("seed", "site")}
     overrides = {key: value for key, value in named.items() if value is not None}
     return load_run(workspace.configs, arguments.config, overrides | parse_overrides(arguments.set))
 

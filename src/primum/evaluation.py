@@ -20,7 +20,6 @@ from primum.generations import require_known
 from primum.ledger import Ledger
 from primum.parity import require_parity
 from primum.records import (
-    ALL_SITES,
     PARTS,
     Baselines,
     Comparators,
@@ -38,17 +37,22 @@ from primum.versioning import find_version, load_part
 from primum.workspace import Workspace
 
 
-def comparators(workspace: Workspace, task: str, site: str, candidate: Bundle) -> Comparators:
-    """Champion and anchor of the task and site, less those that are the very adapter that asks."""
+def comparators(workspace: Workspace, config: RunConfig, candidate: Bundle) -> Comparators:
+    """Champion and anchor that serve the site, less those that answer just as the one that asks: the very same
+    adapter, calibrated in the very same way."""
+
+    own, task, site, fallback = candidate.card, config.task.name, config.site, config.fallback_site
 
     def other(found: RegisteredVersion | None) -> RegisteredVersion | None:
-        if found is None or found.adapter_sha256 != candidate.card.adapter_sha256:
+        if found is None or found.adapter_sha256 != own.adapter_sha256:
             return found
-        same_base = registry.fetch_bundle(workspace, found).card.base_hash == candidate.card.base_hash
-        return None if same_base else found
+        card = registry.fetch_bundle(workspace, found).card
+        same = (card.base_hash, card.calibration) == (own.base_hash, own.calibration)
+        return None if same else found
 
     return Comparators(
-        champion=other(registry.champion(task, site)), anchor=other(registry.anchor(task, site))
+        champion=other(registry.serving(task, site, fallback)),
+        anchor=other(registry.serving_anchor(task, site, fallback)),
     )
 
 
@@ -60,6 +64,8 @@ def reserve_look(  # noqa: PLR0913 - what a look is charged to
     now: datetime,
     run: str,
     records: str,
+    *,
+    resume: bool = False,
 ) -> Look:
     """Count one look at the holdout in the ledger, before a single prediction on it is made.
 
@@ -69,7 +75,7 @@ def reserve_look(  # noqa: PLR0913 - what a look is charged to
     with closing(Ledger.open(workspace.ledger)) as ledger:
         return ledger.reserve(
             task=config.task.name,
-            site=ALL_SITES,
+            site=config.site,
             holdout=split.holdout,
             candidate=candidate.sha256,
             planned_looks=config.gate.planned_looks,
@@ -77,6 +83,7 @@ def reserve_look(  # noqa: PLR0913 - what a look is charged to
             now=now,
             run=run,
             records=records,
+            resume=resume,
         )
 
 
@@ -92,8 +99,14 @@ def evaluate(  # noqa: PLR0913 - each thing that the panel stands on
     now: datetime,
     run: str,
     progress: Progress | None = None,
+    classical_training: pd.DataFrame | None = None,
+    resume: bool = False,
 ) -> Evaluation:
-    """Reserve a look, then score base, adapter, classical models, champion and anchor on the holdout."""
+    """Reserve a look, then score base, adapter, classical models, champion and anchor on the holdout.
+
+    `classical_training` is what the classical models are fitted on, by default the split's training part. With
+    `resume` a look that a killed call of the same run reserved for the same candidate is used, not a next one.
+    """
     # Whatever can be refused is refused before a look is spent on it.
     bundles = {"adapter": candidate, **_rivals(workspace, against)}
     for name, bundle in bundles.items():
@@ -102,14 +115,18 @@ def evaluate(  # noqa: PLR0913 - each thing that the panel stands on
     train, validation, test = (load_part(workspace.home, split, p, config.stack) for p in PARTS)
     earlier = training_of(workspace, config, split, bundles.values())
     records = _panel(config, test, {}).records_hash()
-    look = reserve_look(workspace, config, split, candidate, now, run, records)
+    look = reserve_look(workspace, config, split, candidate, now, run, records, resume=resume)
     shared = leakage(pd.concat([train, validation, *earlier]), test, config.task)
     if look.exhausted:  # the holdout stays closed: no record of it is scored
         return Evaluation(look=look, panel=_panel(config, test.head(0), {}), leakage=shared, parity=parity)
     systems = {"base": _score(backend, candidate, None, test, "base", progress)}
     for name, bundle in bundles.items():
         systems[name] = _score(backend, bundle, Path(bundle.path), test, name, progress)
-    systems |= predict_baselines(baselines.fits, train, test, config.task, config.seed)
+    fitted_on = train if classical_training is None else classical_training
+    systems |= predict_baselines(baselines.fits, fitted_on, test, config.task, config.seed)
+    if fitted_on is not train:  # the majority is the site's own
+        majority = [fit for fit in baselines.fits if fit.name == "majority"]
+        systems |= predict_baselines(majority, train, test, config.task, config.seed)
     return Evaluation(look=look, panel=_panel(config, test, systems), leakage=shared, parity=parity)
 
 
@@ -122,7 +139,7 @@ def training_of(
     workspace: Workspace, config: RunConfig, split: SplitVersion, bundles: Iterable[Bundle]
 ) -> list[pd.DataFrame]:
     """Train and validation parts of the other split versions that any of the adapters learned from."""
-    names = {bundle.card.split_version for bundle in bundles} - {split.dvc_hash}
+    names = {name for bundle in bundles for name in bundle.card.learned_from} - {split.dvc_hash}
     versions = [find_version(workspace.home, config.task.name, name, config.stack) for name in sorted(names)]
     parts = [part for part in PARTS if part != "test"]
     return [load_part(workspace.home, v, part, config.stack) for v in versions for part in parts]

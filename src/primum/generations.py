@@ -10,6 +10,7 @@ split names as seen, so a pointer that was set back or a lineage that was forged
 from __future__ import annotations
 
 from contextlib import closing
+from datetime import datetime
 from pathlib import Path
 from re import fullmatch
 
@@ -19,9 +20,9 @@ import pandas as pd
 from primum.config import StackConfig, TaskConfig
 from primum.errors import BadInput, Tampered, Unavailable
 from primum.ledger import Ledger
-from primum.pointer import SPLIT_HASH, pointed
+from primum.pointer import SPLIT_HASH, pointed, split_name
 from primum.progress import say
-from primum.records import PARTS, Lineage, SplitVersion
+from primum.records import ALL_SITES, PARTS, Lineage, SplitVersion
 from primum.rotation import fresh_records
 from primum.split import Assignment, assign, refuse_small_classes
 from primum.versioning import find_version, load_part, store_split
@@ -31,36 +32,52 @@ from primum.workspace import Workspace
 def make_split(
     workspace: Workspace, records: Path, task: TaskConfig, stack: StackConfig, seed: int
 ) -> SplitVersion:
-    """The split that a run stands on, stored: drawn from `records` where no holdout was opened, else kept.
+    """The split that a run at all sites stands on, stored: drawn where no holdout was opened, else kept.
 
     `records` is the canonical Parquet file. Raises Tampered where the ledger knows opened holdouts that the
     current split does not name, BadInput where the current split is gone or none of its records is left.
     """
-    opened = opened_holdouts(workspace, task.name)
+    opened = opened_holdouts(workspace, task.name, ALL_SITES)
     current = current_split(workspace, task.name, stack, opened)
     frame = pd.read_parquet(records)
     if current is None or (current.lineage.generation == 1 and not opened):
         return store_split(workspace.home, records, assign(frame, task, seed), task, stack, seed)
     require_known(workspace, current, stack)
-    return _keep(workspace, records, frame, current, task, stack, seed)
+    return keep(workspace, records, frame, current, task, stack, seed)
 
 
-def opened_holdouts(workspace: Workspace, task: str) -> tuple[str, ...]:
-    """The task's holdouts that were ever opened, in the order of their first look."""
+def opened_holdouts(workspace: Workspace, task: str, site: str | None = None) -> tuple[str, ...]:
+    """The task's holdouts that were ever opened (at `site` only, where given), in the order of their first look."""
+    where = {"kind": "look", "task": task} | ({} if site is None else {"site": site})
     with closing(Ledger.open(workspace.ledger)) as ledger:
-        looks = ledger.entries(kind="look", task=task)
+        looks = ledger.entries(**where)
     return tuple(dict.fromkeys(e.holdout for e in looks if fullmatch(SPLIT_HASH, e.holdout)))
 
 
+def is_watched(workspace: Workspace, task: str) -> bool:
+    """Whether outcomes of the task were ever watched: then only patients that were kept to judge may be holdout."""
+    with closing(Ledger.open(workspace.ledger)) as ledger:
+        return any("watched" in entry.payload for entry in ledger.entries(kind="note", task=task))
+
+
+def note_watched(workspace: Workspace, task: str, now: datetime) -> None:
+    """Write down, once, that outcomes of the task are watched from now on."""
+    if is_watched(workspace, task):
+        return
+    with closing(Ledger.open(workspace.ledger)) as ledger:
+        payload = {"watched": "outcomes of new patients are watched from now on, but for those kept to judge"}
+        ledger.record("note", task=task, site=ALL_SITES, payload=payload, now=now)
+
+
 def current_split(
-    workspace: Workspace, task: str, stack: StackConfig, opened: tuple[str, ...]
+    workspace: Workspace, task: str, stack: StackConfig, opened: tuple[str, ...], site: str = ALL_SITES
 ) -> SplitVersion | None:
     """The split that the pointer file names; None before the first. Raises BadInput where it is gone."""
-    name = pointed(workspace.home, task)
+    name = pointed(workspace.home, task, site)
     if name is None and opened:
         raise BadInput(
-            f"task '{task}': {len(opened)} holdout(s) of it were opened, but no pointer file names its split; "
-            f"bring it back: primum split restore --task {task} {opened[-1]}"
+            f"task '{split_name(task, site)}': {len(opened)} holdout(s) of it were opened, but no pointer file names "
+            f"its split; bring it back: primum split restore --task {task} {opened[-1]}"
         )
     try:
         return None if name is None else find_version(workspace.home, task, name, stack)
@@ -105,10 +122,10 @@ def _check_parent(current: SplitVersion, known: dict[str, SplitVersion]) -> None
 
 
 def require_known(workspace: Workspace, current: SplitVersion, stack: StackConfig) -> None:
-    """Raises Tampered where the ledger knows an opened holdout of the task that `current` does not count as seen."""
+    """Raises Tampered where the ledger knows an opened holdout of the task and site that `current` does not count."""
     task = current.task
     known = {version.holdout for version in lineage(workspace.home, current, stack)}
-    unknown = [name for name in opened_holdouts(workspace, task) if name not in known]
+    unknown = [name for name in opened_holdouts(workspace, task, current.site) if name not in known]
     if unknown:
         raise Tampered(
             f"task '{task}': the ledger knows opened holdout {unknown[-1]}, which the current split "
@@ -137,7 +154,7 @@ def waiting(
     return frame[fresh_records(frame, seen, task)]
 
 
-def _keep(  # noqa: PLR0913 - what a split is made of, and the one before
+def keep(  # noqa: PLR0913 - what a split is made of, and the one before
     workspace: Workspace,
     records: Path,
     frame: pd.DataFrame,
@@ -173,7 +190,7 @@ def _keep(  # noqa: PLR0913 - what a split is made of, and the one before
         earlier=(*current.lineage.earlier, current.dvc_hash),
     )
     again = Assignment(part, current.duplicate_groups, notes)
-    return store_split(workspace.home, records, again, task, stack, seed, tree)
+    return store_split(workspace.home, records, again, task, stack, seed, tree, current.site)
 
 
 def _same(left: pd.DataFrame, right: pd.DataFrame) -> bool:

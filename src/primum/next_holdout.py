@@ -14,7 +14,7 @@ from rich.text import Text
 
 from primum.config import RunConfig
 from primum.errors import BadInput
-from primum.generations import current_split, lineage, opened_holdouts, seen_rows, waiting
+from primum.generations import current_split, is_watched, lineage, opened_holdouts, seen_rows, waiting
 from primum.ingest import ingest
 from primum.ledger import Entry, Ledger
 from primum.planning import Assumptions
@@ -96,6 +96,7 @@ def _plan(workspace: Workspace, config: RunConfig, records: Path) -> Plan:
     before = (*(v for s in strangers for v in lineage(workspace.home, s, stack)), *versions)
     seen = seen_rows(workspace.home, before, stack)
     frame = pd.read_parquet(records)
+    share = config.retrain.judged_share if is_watched(workspace, task.name) else None
     with closing(Ledger.open(workspace.ledger)) as ledger:
         known = _observed_discordance(ledger.entries(kind="decision", task=task.name))
         looks = ledger.looks_used(current.holdout)
@@ -108,7 +109,7 @@ def _plan(workspace: Workspace, config: RunConfig, records: Path) -> Plan:
             earlier=tuple(dict.fromkeys(v.dvc_hash for v in before)),
         ),
         records=frame,
-        assignment=rotate(frame, seen, task, config.seed),
+        assignment=rotate(frame, seen, task, config.seed, share),
         discordance=known if known is not None else Assumptions().discordance,
         discordance_known=known is not None,
     )
@@ -161,9 +162,10 @@ def _power_words(plan: Plan, config: RunConfig, n: int) -> str:
 
 
 def generations(workspace: Workspace, config: RunConfig) -> list[Generation]:
-    """Every split version of the task's lineage, oldest first."""
+    """Every split version of the lineage of the task at `config.site`, oldest first."""
     task, stack = config.task.name, config.stack
-    current = current_split(workspace, task, stack, opened_holdouts(workspace, task))
+    opened = opened_holdouts(workspace, task, config.site)
+    current = current_split(workspace, task, stack, opened, config.site)
     if current is None:
         return []
     versions = lineage(workspace.home, current, stack)
@@ -174,7 +176,8 @@ def generations(workspace: Workspace, config: RunConfig) -> list[Generation]:
 def waiting_words(workspace: Workspace, config: RunConfig) -> str:
     """How many labelled patients of the source wait for the task's next holdout, and whether they are enough."""
     task = config.task
-    current = current_split(workspace, task.name, config.stack, opened_holdouts(workspace, task.name))
+    opened = opened_holdouts(workspace, task.name, ALL_SITES)
+    current = current_split(workspace, task.name, config.stack, opened)
     if current is None:
         return f"{task.name}: no split yet"
     with TemporaryDirectory(prefix="primum-waiting-") as folder:

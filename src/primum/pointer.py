@@ -1,13 +1,14 @@
-"""The pointer file of a task's split: which version it names, and whether git has it."""
+"""The pointer file of a task's split: its name, which version it names, and whether git has it."""
 
 from __future__ import annotations
 
+import hashlib
 import re
 import shutil
 import subprocess
 from pathlib import Path
 
-from primum.records import SplitVersion
+from primum.records import ALL_SITES, SplitVersion
 
 SPLITS = Path("data") / "splits"
 """Where split folders and their pointer files lie, under the workspace root."""
@@ -15,9 +16,20 @@ SPLIT_HASH = r"[0-9a-f]{32}\.dir"
 """What a split version looks like."""
 
 
-def pointed(root: Path, task: str) -> str | None:
-    """The split version that the pointer file of `task` names."""
-    path = root / SPLITS / f"{task}.dvc"
+def slug(site: str) -> str:
+    """The site as part of a file's or model's name; a hash keeps names apart that would become one."""
+    plain = re.sub(r"[^a-z0-9_-]+", "-", site.lower())[:80]
+    return plain if plain == site != "" else f"{plain}-{hashlib.sha256(site.encode()).hexdigest()[:6]}"
+
+
+def split_name(task: str, site: str) -> str:
+    """The name of the folder and the pointer file of the split of a task at a site."""
+    return task if site == ALL_SITES else f"{task}@{slug(site)}"
+
+
+def pointed(root: Path, task: str, site: str = ALL_SITES) -> str | None:
+    """The split version that the pointer file of `task` at `site` names."""
+    path = root / SPLITS / f"{split_name(task, site)}.dvc"
     text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
     found = re.search(rf"md5: ({SPLIT_HASH})", text)
     return found[1] if found else None

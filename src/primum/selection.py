@@ -15,7 +15,7 @@ from primum.calibration import Calibration, fit_calibration
 from primum.config import RunConfig, TaskConfig
 from primum.parity import take_parity
 from primum.prompts import Renderer
-from primum.records import ALL_SITES, Candidate, SplitVersion
+from primum.records import Candidate, SplitVersion
 from primum.scoring import score_records
 
 
@@ -56,14 +56,18 @@ def make_bundle(  # noqa: PLR0913 - the card names everything that made the adap
     config: RunConfig,
     git_revision: str,
     out: Path,
+    learned: SplitVersion | None = None,
 ) -> Bundle:
-    """Calibrate the chosen candidate on validation and write it as a bundle: PEFT files and primum.json."""
+    """Calibrate the chosen candidate on validation and write it as a bundle: PEFT files and primum.json.
+
+    `learned` is the split whose records trained it, where that is another one than the `split` it is calibrated on.
+    """
     adapted = backend.with_adapter(Path(candidate.path))
     target = config.gate.coverage.target
     fitted = calibrate(adapted, renderer, validation, config.task, target)
     card = BundleCard(
         task=config.task.name,
-        site=ALL_SITES,
+        site=config.site,
         base_id=backend.base_id,
         base_hash=backend.base_hash,
         renderer=renderer,
@@ -74,7 +78,8 @@ def make_bundle(  # noqa: PLR0913 - the card names everything that made the adap
         conformal=fitted.conformal,
         decision_threshold=fitted.threshold,
         parity=take_parity(adapted, renderer),
-        split_version=split.dvc_hash,
+        split_version=(learned or split).dvc_hash,
+        recalibrated_on=None if learned is None else split.dvc_hash,
         recipe=config.model.recipe,
         rank=candidate.rank,
         seed=config.seed,

@@ -21,7 +21,8 @@ import pyarrow.parquet as pq
 
 from primum.config import TaskConfig
 from primum.errors import PrimumError, Unavailable
-from primum.records import Lineage, SplitVersion
+from primum.pointer import SPLITS, split_name
+from primum.records import ALL_SITES, Lineage, SplitVersion
 from primum.split import PARTS, Assignment
 
 MANIFEST = "split.json"
@@ -31,7 +32,13 @@ SPARE = 4 * 2**20
 
 
 def write_parts(  # noqa: PLR0913 - what a split is made of
-    folder: Path, records: Path, assignment: Assignment, task: TaskConfig, seed: int, lineage: Lineage
+    folder: Path,
+    records: Path,
+    assignment: Assignment,
+    task: TaskConfig,
+    seed: int,
+    lineage: Lineage,
+    site: str,
 ) -> None:
     """Write train, validation and test of the canonical Parquet file `records` into the empty `folder`.
 
@@ -58,13 +65,18 @@ def write_parts(  # noqa: PLR0913 - what a split is made of
         "notes": list(assignment.notes),
         "lineage": lineage.model_dump(mode="json"),
     }
+    if site != ALL_SITES:  # a task's own split keeps the hash that it had before there were sites
+        manifest["site"] = site
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
 
 
-def describe(root: Path, folder: Path, files: Mapping[str, Path]) -> SplitVersion:
-    """The version that `files` (name -> where it lies) make when they stand in `folder` of the workspace `root`."""
+def describe(root: Path, files: Mapping[str, Path], folder: Path | None = None) -> SplitVersion:
+    """The version that `files` (name -> where it lies) make when they stand in their own folder of the workspace
+    `root`, or in `folder`."""
     manifest = json.loads(files[MANIFEST].read_bytes())
-    folder, root = folder.resolve(), root.resolve()
+    site = manifest.get("site", ALL_SITES)
+    folder, root = folder or root / SPLITS / split_name(manifest["task"], site), root.resolve()
+    folder = folder.resolve()
     return SplitVersion(
         task=manifest["task"],
         path=(folder.relative_to(root) if folder.is_relative_to(root) else folder).as_posix(),
@@ -75,6 +87,7 @@ def describe(root: Path, folder: Path, files: Mapping[str, Path]) -> SplitVersio
         duplicate_groups=manifest["duplicate_groups"],
         notes=tuple(manifest["notes"]),
         lineage=Lineage.model_validate(manifest.get("lineage", {})),
+        site=site,
     )
 
 

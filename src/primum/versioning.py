@@ -23,9 +23,9 @@ import pandas as pd
 from primum.config import StackConfig, TaskConfig
 from primum.dvc_folder import ensure_repo, knock, overrides
 from primum.errors import BadInput, Tampered, Unavailable
-from primum.pointer import SPLIT_HASH, SPLITS, pointed, pointer_note
+from primum.pointer import SPLIT_HASH, SPLITS, pointed, pointer_note, split_name
 from primum.progress import say
-from primum.records import Lineage, Part, SplitVersion
+from primum.records import ALL_SITES, Lineage, Part, SplitVersion
 from primum.split import Assignment
 from primum.split_folder import (
     MANIFEST,
@@ -59,6 +59,7 @@ def store_split(  # noqa: PLR0913 - what a split is made of
     stack: StackConfig,
     seed: int,
     lineage: Lineage = FIRST,
+    site: str = ALL_SITES,
 ) -> SplitVersion:
     """Write the split, `dvc add` it, push it to the stack's remote.
 
@@ -67,13 +68,13 @@ def store_split(  # noqa: PLR0913 - what a split is made of
     has the same hash and is stored once. Raises Unavailable when the disk is full (nothing is half-written),
     when another process holds the workspace, or when the remote does not answer (the split is then kept here).
     """
-    folder = root / SPLITS / task.name
+    folder = root / SPLITS / split_name(task.name, site)
     with _repository(root, stack) as repo:
         _known_remote(repo, stack)
         with disk(folder), draft_beside(folder) as draft:
-            write_parts(draft, records, assignment, task, seed, lineage)
-            version = describe(root, folder, files_of(draft))
-            if not pointed(root, task.name) == version.dvc_hash == folder_hash(folder):
+            write_parts(draft, records, assignment, task, seed, lineage, site)
+            version = describe(root, files_of(draft))
+            if not pointed(root, task.name, site) == version.dvc_hash == folder_hash(folder):
                 need_room(root, 2 * version.size)  # DVC's cache, and a remote on the same disk
                 _publish(repo, draft, folder, version.dvc_hash)
         try:
@@ -109,8 +110,7 @@ def find_version(root: Path, task: str, dvc_hash: str, stack: StackConfig) -> Sp
     Raises as `restore`.
     """
     with _repository(root, stack) as repo:
-        files = _split_files(repo, task, dvc_hash, stack)
-        return describe(root, root / SPLITS / task, files)
+        return describe(root, _split_files(repo, task, dvc_hash, stack))
 
 
 def restore(
@@ -125,11 +125,11 @@ def restore(
         raise BadInput(f"{dest} exists; name a folder that does not, so that nothing is overwritten")
     with _repository(root, stack) as repo:
         files = _split_files(repo, task, dvc_hash, stack)
-        folder = dest or root / SPLITS / task
+        folder = dest or root / describe(root, files).path
         with disk(folder), draft_beside(folder) as draft:
             for name, path in files.items():
                 shutil.copyfile(path, draft / name)
-            version = describe(root, folder, files_of(draft))
+            version = describe(root, files_of(draft), folder)
             if dest is None:
                 _publish(repo, draft, folder, dvc_hash)
             else:

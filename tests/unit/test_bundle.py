@@ -151,18 +151,25 @@ def test_a_bundle_of_a_later_format_says_so(bundle: Bundle) -> None:
     file = Path(bundle.path) / "primum.json"
     written = json.loads(file.read_text())
     written["card"]["never_heard_of"] = 1
-    file.write_text(json.dumps({**written, "format": 4}))
-    with pytest.raises(BadInput, match="format 4 is not known to this version; update primum"):
+    file.write_text(json.dumps({**written, "format": 5}))
+    with pytest.raises(BadInput, match="format 5 is not known to this version; update primum"):
         open_bundle(Path(bundle.path))
 
 
-@pytest.mark.parametrize(("earlier", "unknown"), [(1, ("conformal", "parity")), (2, ("parity",))])
+@pytest.mark.parametrize(
+    ("earlier", "unknown"),
+    [
+        (1, ("conformal", "parity", "recalibrated_on")),
+        (2, ("parity", "recalibrated_on")),
+        (3, ("recalibrated_on",)),
+    ],
+)
 def test_a_bundle_of_an_earlier_format_is_read_without_what_it_did_not_know(
     bundle: Bundle, earlier: int, unknown: tuple[str, ...]
 ) -> None:
     file = Path(bundle.path) / "primum.json"
     written = json.loads(file.read_text())
-    assert written["format"] == 3
+    assert written["format"] == 4
     for key in unknown:
         del written["card"][key]
     file.write_text(json.dumps({**written, "format": earlier}))
