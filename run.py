@@ -15,6 +15,10 @@ examples
       any key of the configuration (docs/configuration.md), checked before anything starts
   python run.py --pipeline finetune --config my_run.yaml --dry-run
       show the resolved configuration and the plan; do nothing
+  python run.py --pipeline drift --task stroke --at 1994-06-30
+      every site's last 90 days against what its champion learned from: one page, worst first
+  python run.py --pipeline retrain --task stroke
+      what is due at each site is recalibrated or retrained, judged by the gate, promoted or refused
 
 what you get
   a verdict - PROMOTE, REJECT or HOLD - with its reasons, a registry version with the evidence, and a report in
@@ -34,7 +38,10 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     p.add_argument(
-        "--pipeline", required=True, choices=["finetune", "pretrain"], help="which pipeline to run"
+        "--pipeline",
+        required=True,
+        choices=["finetune", "drift", "retrain", "pretrain"],
+        help="which pipeline to run",
     )
     p.add_argument("--config", metavar="FILE", help="a YAML file with the keys that differ from the defaults")
     p.add_argument("--task", metavar="NAME", help="a task of configs/tasks (default: breast_cancer)")
@@ -47,6 +54,22 @@ def parser() -> argparse.ArgumentParser:
         help="one key, for example seed=7; repeatable",
     )
     p.add_argument("--seed", type=int, help="seed of split, sampling and training (default: 42)")
+    p.add_argument("--site", metavar="SITE", help="only this site's records (default: all sites)")
+    p.add_argument(
+        "--at",
+        metavar="DATE",
+        help="run as on that day: later records and outcomes do not exist (default: now)",
+    )
+    p.add_argument(
+        "--since",
+        metavar="DATE",
+        help="drift, retrain: where the window begins (default: drift.window_days ago)",
+    )
+    p.add_argument(
+        "--schedule",
+        metavar="CRON",
+        help="drift, retrain: let the active stack's orchestrator start it at these times, UTC: '0 3 * * 1'",
+    )
     p.add_argument("--no-cache", action="store_true", help="do every step anew; opens the holdout again")
     p.add_argument(
         "--dry-run", action="store_true", help="print the resolved configuration and the plan, then stop"
@@ -61,14 +84,10 @@ def main(argv: list[str] | None = None) -> int:
     from primum.failures import failing_softly
 
     with failing_softly() as outcome:
-        if arguments.pipeline == "pretrain":
-            from pipelines.launch import pretrain
+        from pipelines import launch, launch_sites
 
-            pretrain(arguments)
-        else:
-            from pipelines.launch import finetune
-
-            finetune(arguments)
+        chosen = {"finetune": launch.finetune, "pretrain": launch.pretrain}
+        chosen.get(arguments.pipeline, launch_sites.sites)(arguments)
     return outcome.code
 
 

@@ -9,7 +9,7 @@ from primum.backends import open_backend
 from primum.bundle import Bundle
 from primum.config import RunConfig
 from primum.progress import show
-from primum.records import ALL_SITES, Baselines, Comparators, Evaluation, SplitVersion
+from primum.records import Baselines, Comparators, Evaluation, SplitVersion
 from primum.registry import utc_now
 from primum.workspace import find_workspace
 from steps.caching import BY_CODE
@@ -18,7 +18,7 @@ from steps.caching import BY_CODE
 @step(enable_cache=False)  # production may have changed since
 def find_comparators(candidate: Bundle, config: RunConfig) -> Annotated[Comparators, "comparators"]:
     """Name the champion and the anchor, if there are any."""
-    return evaluation.comparators(find_workspace(), config.task.name, ALL_SITES, candidate)
+    return evaluation.comparators(find_workspace(), config, candidate)
 
 
 @step(cache_policy=BY_CODE)  # an identical run must not spend a second look

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from zenml import step
 
-from primum.config import TaskConfig
+from primum.config import RunConfig
 from primum.ingest import ingest
 from primum.progress import show
 from primum.records import IngestReport
@@ -12,7 +12,8 @@ from primum.workspace import find_workspace
 
 
 @step(enable_cache=False)  # the source may have changed; equal content lets everything after it stay cached
-def ingest_records(task: TaskConfig, seed: int) -> Annotated[IngestReport, "ingest_report"]:
+def ingest_records(config: RunConfig) -> Annotated[IngestReport, "ingest_report"]:
     """Leave the checked records in the work folder and return what was found in them."""
-    workspace = find_workspace()
-    return ingest(task, workspace.project, workspace.work(task.name) / "ingest", seed, progress=show)
+    workspace, task = find_workspace(), config.task
+    folder = workspace.work(task.name) / "ingest"
+    return ingest(task, workspace.project, folder, config.seed, show, site=config.site, at=config.at)

@@ -24,4 +24,5 @@ def register(  # noqa: PLR0913 - what the model card tells
     """Record every candidate as a version with its evidence and card, also the refused ones."""
     # The card tells the verdict, so it is written after the gate, and before the version that it belongs to.
     card = model_card(config, split, candidate, baselines, evaluation, decision)
-    return registry.register(find_workspace(), candidate, decision, registry.utc_now(), card)
+    as_of = (config.at or registry.utc_now()).isoformat()
+    return registry.register(find_workspace(), candidate, decision, registry.utc_now(), card, as_of=as_of)

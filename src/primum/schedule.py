@@ -30,7 +30,7 @@ class SiteFacts(Frozen):
     new_labels: int
     """Patients with a matured label that the champion has not learned from."""
     labels_missing: int
-    """Labelled patients that the next holdout lacks; 0: the site can be judged."""
+    """Labelled patients that the site lacks for a next holdout, of which a share is kept; 0: it can be judged."""
     looks_left: int = 0
     """At the site's present holdout."""
     failing: tuple[str, ...] = ()
@@ -41,7 +41,8 @@ class SiteFacts(Frozen):
 def plan(facts: SiteFacts, config: RetrainConfig, now: datetime) -> SitePlan:
     """The action that is due at a site at `now`, with every reason in words.
 
-    Nothing is due while a decision rests, and nothing that cannot be judged is trained. Recalibration comes
+    Nothing is due while a decision rests, and nothing that cannot be judged is trained. Drift whose harm could be
+    seen in known outcomes, and is not there, is told and asks for nothing. Recalibration comes
     before retraining where the champion still tells patients apart and only its probabilities are off (Vergouwe
     et al., Stat Med 2017;36:4529: update no more than needed), unless just that was refused since.
     """
@@ -53,7 +54,9 @@ def plan(facts: SiteFacts, config: RetrainConfig, now: datetime) -> SitePlan:
         return _plan(report, "blocked", [*broken, "mend the delivery first: nothing is learned from it"])
     reasons = list(_reasons(facts, config, now))
     if not reasons:
-        return _plan(report, "none", ["nothing is due"])
+        calm = "the watched outcomes show no harm: neither lost discrimination nor probabilities that are off"
+        said = f"{_drift(report)}; {calm}" if report.alarms else "nothing is due"
+        return _plan(report, "none", [said])
     rest = timedelta(days=config.rest_days)
     if facts.decided is not None and now - facts.decided.at < rest:
         until = facts.decided.at + rest
@@ -70,10 +73,8 @@ def plan(facts: SiteFacts, config: RetrainConfig, now: datetime) -> SitePlan:
 
 def _reasons(facts: SiteFacts, config: RetrainConfig, now: datetime) -> Iterator[str]:
     report = facts.report
-    if report.alarms:
-        first = report.alarms[0].reason
-        more = f" (and {len(report.alarms) - 1} more)" if len(report.alarms) > 1 else ""
-        yield f"drift: {first}{more}"
+    if report.alarms and not _harmless(report):
+        yield _drift(report)
     if facts.failing:
         yield f"performance: the live champion fails {', '.join(facts.failing)} on the watched outcomes"
     if facts.new_labels >= config.min_new_labels:
@@ -82,6 +83,17 @@ def _reasons(facts: SiteFacts, config: RetrainConfig, now: datetime) -> Iterator
         age = (now - facts.champion_from).days
         if age >= config.max_age_days:
             yield f"age: the champion's records ended {age} days ago ({_day(facts.champion_from)})"
+
+
+def _drift(report: DriftReport) -> str:
+    more = f" (and {len(report.alarms) - 1} more)" if len(report.alarms) > 1 else ""
+    return f"drift: {report.alarms[0].reason}{more}"
+
+
+def _harmless(report: DriftReport) -> bool:
+    """Whether known outcomes were enough to see harm, and show none: other records alone ask for no new model."""
+    harm = {"calibration", "outcome"}
+    return harm <= {f.kind for f in report.findings} and not harm & {f.kind for f in report.alarms}
 
 
 def _only_calibration(facts: SiteFacts) -> bool:

@@ -92,7 +92,7 @@ class DriftReport(Frozen):
     reference_records: int
     current_records: int
     outcome_records: int
-    """Records of the window whose outcome is known and that are watched, not kept for a holdout."""
+    """Watched records, also of before the window, whose outcome became known within `drift.outcome_days`."""
     status: WatchStatus
     findings: tuple[Finding, ...] = ()
     """Alarms first, then by adjusted p-value."""
@@ -100,9 +100,9 @@ class DriftReport(Frozen):
     suggestions: tuple[str, ...] = ()
     """What a person may want to check, such as a unit that seems to have changed."""
     performance: Performance | None = None
-    """On the window's outcome records."""
+    """On the outcome records."""
     performance_before: Performance | None = None
-    """On the champion's validation part (the reference scope's records)."""
+    """On the champion's validation part: the site's own records there where they are enough, else all."""
     estimate: Estimate | None = None
     notes: tuple[str, ...] = ()
     error: str | None = None
@@ -133,8 +133,8 @@ class SiteCandidate(Frozen):
     """A candidate of a site and what validation says of it."""
 
     name: Literal["recalibrated", "site", "pooled", "pooled-then-site"]
-    macro_f1: float
-    log_loss: float
+    macro_f1: float | None
+    log_loss: float | None
     chosen: bool = False
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from primum import registry
@@ -28,16 +31,42 @@ class Champion:
     bundle: Bundle
     parts: dict[str, pd.DataFrame]
     """train, validation and test of its split: canonical records."""
-
-    @property
-    def seen(self) -> pd.DataFrame:
-        """Keys of everything that it learned from or was judged on."""
-        return pd.concat([self.parts[part][["record_id", "patient_id"]] for part in PARTS])
+    calibration: pd.DataFrame | None = None
+    """What its probabilities were fitted on, where that is of another split."""
 
     def unseen(self, records: pd.DataFrame) -> pd.DataFrame:
-        """The records of no patient that it learned from or was judged on."""
-        known = records["record_id"].isin(self.seen["record_id"])
-        return records[~known & ~records["patient_id"].isin(self.seen["patient_id"])]
+        """The records of no patient that its weights learned from or were judged on."""
+        return records[~self._seen.hold(records)]
+
+    def fair(self, records: pd.DataFrame) -> pd.DataFrame:
+        """Those of them that its probabilities were not fitted on either: they may say how good it is."""
+        unseen = self.unseen(records)
+        return unseen if self._fitted is None else unseen[~self._fitted.hold(unseen)]
+
+    @cached_property
+    def _seen(self) -> Keys:
+        return Keys([self.parts[part] for part in PARTS])
+
+    @cached_property
+    def _fitted(self) -> Keys | None:
+        return None if self.calibration is None else Keys([self.calibration])
+
+
+class Keys:
+    """Records and patients of some frames, looked up fast."""
+
+    def __init__(self, frames: Sequence[pd.DataFrame]) -> None:
+        self._known = {
+            key: pd.Index(pd.concat([f[key] for f in frames]).unique() if frames else [], dtype=object)
+            for key in ("record_id", "patient_id")
+        }
+
+    def hold(self, records: pd.DataFrame) -> np.ndarray:
+        """(n,) True for the records that are known, or of a known patient."""
+        found = [
+            index.get_indexer(pd.Index(records[key], dtype=object)) >= 0 for key, index in self._known.items()
+        ]
+        return np.asarray(found[0] | found[1])
 
 
 def serving(config: RunConfig, site: str) -> RegisteredVersion | None:
@@ -59,7 +88,11 @@ def open_champion(workspace: Workspace, config: RunConfig, version: RegisteredVe
     parts: dict[str, pd.DataFrame] = {
         part: load_part(workspace.home, split, part, config.stack) for part in PARTS
     }
-    return Champion(version=version, bundle=bundle, parts=parts)
+    calibration = None
+    if bundle.card.recalibrated_on is not None:
+        other = find_version(workspace.home, version.task, bundle.card.recalibrated_on, config.stack)
+        calibration = load_part(workspace.home, other, "validation", config.stack)
+    return Champion(version=version, bundle=bundle, parts=parts, calibration=calibration)
 
 
 class Scorer:
@@ -89,16 +122,23 @@ class Scorer:
         )
 
 
-def rows_of(predictions: Predictions, records: pd.DataFrame) -> Predictions:
-    """The predictions of some of the records that were scored together, in the order of `records`."""
-    place = {record_id: i for i, record_id in enumerate(predictions.record_ids)}
-    rows = [place[record_id] for record_id in records["record_id"]]
-    return Predictions(
-        system=predictions.system,
-        labels=predictions.labels,
-        record_ids=tuple(records["record_id"]),
-        log_probs=tuple(predictions.log_probs[i] for i in rows),
-        predicted=tuple(predictions.predicted[i] for i in rows),
-        latency_ms=tuple(predictions.latency_ms[i] for i in rows) if predictions.latency_ms else (),
-        label_sets=tuple(predictions.label_sets[i] for i in rows) if predictions.label_sets else (),
-    )
+class Said:
+    """Predictions of records that were scored together, given back for some of them."""
+
+    def __init__(self, predictions: Predictions) -> None:
+        self._all = predictions
+        self._place = {record_id: i for i, record_id in enumerate(predictions.record_ids)}
+
+    def of(self, records: pd.DataFrame) -> Predictions:
+        """Those of `records`, in their order."""
+        every = self._all
+        rows = [self._place[record_id] for record_id in records["record_id"]]
+        return Predictions(
+            system=every.system,
+            labels=every.labels,
+            record_ids=tuple(records["record_id"]),
+            log_probs=tuple(every.log_probs[i] for i in rows),
+            predicted=tuple(every.predicted[i] for i in rows),
+            latency_ms=tuple(every.latency_ms[i] for i in rows) if every.latency_ms else (),
+            label_sets=tuple(every.label_sets[i] for i in rows) if every.label_sets else (),
+        )

@@ -2,69 +2,85 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from contextlib import closing
 from datetime import UTC, datetime
+from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from primum import registry
 from primum.config import RunConfig
-from primum.errors import PrimumError
+from primum.failures import why_one
+from primum.ledger import Ledger
 from primum.records import DriftReport, RegisteredVersion, WatchRun
 from primum.rotation import kept_to_judge, labels_missing
 from primum.schedule import Decided, SiteFacts
-from primum.sites.champions import Champion, Scorer, open_champion, serving
-from primum.sites.splits import current_site_split, looks_left, seen_versions
+from primum.sites.champions import Scorer, open_champion
+from primum.sites.sources import read_sites
+from primum.sites.splits import Splits
 from primum.sites.standing import failing_checks
-from primum.sites.watching import Window, read_sites, window_of
-from primum.versioning import load_part
+from primum.sites.watching import Window, served_by, window_of
 from primum.workspace import Workspace
 
 
-def gather(
-    workspace: Workspace, config: RunConfig, run: WatchRun, scorer: Scorer, at: datetime
+def gather(  # noqa: PLR0913
+    workspace: Workspace, config: RunConfig, run: WatchRun, scorer: Scorer, at: datetime, records: Path
 ) -> list[SiteFacts]:
-    """The facts of every site that the run watched. A site whose facts cannot be had counts as failed."""
-    sites = read_sites(workspace, config, at)
-    opened: dict[tuple[str, int], Champion] = {}
-    found = []
-    for report in run.reports:
+    """The facts of every site that the run watched. A site whose facts cannot be had counts as failed.
+
+    `records` is the folder of what the run read.
+    """
+    sites = read_sites(workspace, config, at, records)
+    splits = Splits(workspace, config)
+    with closing(Ledger.open(workspace.ledger, whole=False)) as ledger:
+        decided = set(ledger.last_of_sites(config.task.name, "decision"))
+    reports = {report.site: report for report in run.reports}
+    found: dict[str, SiteFacts] = {}
+    watched = [site for site, report in reports.items() if report.status != "failed"]
+    for version, served in served_by(config, watched):
+        if version is None:
+            continue
         try:
-            found.append(_facts(workspace, config, report, sites, opened, scorer, at))
-        except PrimumError as error:
-            failed = report.model_copy(update={"status": "failed", "error": str(error)})
-            found.append(_nothing(failed))
-    return found
+            champion = open_champion(workspace, config, version)
+            windows = {site: window_of(sites[site], champion, config, at, at) for site in served}
+            outcomes = {site: window.outcomes for site, window in windows.items()}
+            failing = failing_checks(workspace, config, champion, outcomes, scorer)
+        except Exception as error:  # what is wrong with one champion must not stop the other sites
+            found |= {site: _failed(reports[site], error) for site in served}
+            continue
+        for site in served:
+            try:
+                last = registry.newest(config.task.name, site, 1) if site in decided else []
+                found[site] = _facts(
+                    config, reports[site], version, windows[site], failing[site], splits, last
+                )
+            except Exception as error:
+                found[site] = _failed(reports[site], error)
+    return [found.get(site) or _nothing(report) for site, report in reports.items()]
 
 
 def _facts(  # noqa: PLR0913
-    workspace: Workspace,
     config: RunConfig,
     report: DriftReport,
-    sites: Mapping[str, pd.DataFrame],
-    opened: dict[tuple[str, int], Champion],
-    scorer: Scorer,
-    at: datetime,
+    version: RegisteredVersion,
+    window: Window,
+    failing: tuple[str, ...],
+    splits: Splits,
+    last: list[RegisteredVersion],
 ) -> SiteFacts:
-    version = None if report.status == "failed" else serving(config, report.site)
-    if version is None:
-        return _nothing(report)
-    key = (version.site, version.number)
-    if key not in opened:
-        opened[key] = open_champion(workspace, config, version)
-    champion, local = opened[key], config.model_copy(update={"site": report.site})
-    window = window_of(sites[report.site], champion, config, at, at)
-    failing = failing_checks(workspace, config, champion, window, scorer)
-    current = current_site_split(workspace, local)
+    current = splits.current(report.site)
+    missing = labels_missing(_judgeable(config, splits.seen(window.waiting, current), window), config.task)
     return SiteFacts(
         report=report,
         own=version.site == report.site,
         champion_from=None if version.as_of is None else _moment(version.as_of),
         new_labels=int(window.waiting["patient_id"].nunique()),
-        labels_missing=labels_missing(_judgeable(workspace, local, window), config.task),
-        looks_left=0 if current is None else looks_left(workspace, current, local),
+        labels_missing=math.ceil(missing / config.retrain.judged_share),
+        looks_left=0 if current is None else splits.looks_left(current),
         failing=failing,
-        decided=_decided(workspace, config.task.name, report.site),
+        decided=_decided(last, version),
     )
 
 
@@ -72,34 +88,25 @@ def _nothing(report: DriftReport) -> SiteFacts:
     return SiteFacts(report=report, own=False, champion_from=None, new_labels=0, labels_missing=0)
 
 
-def _judgeable(workspace: Workspace, local: RunConfig, window: Window) -> pd.DataFrame:
+def _failed(report: DriftReport, error: Exception) -> SiteFacts:
+    return _nothing(report.model_copy(update={"status": "failed", "error": why_one(error)}))
+
+
+def _judgeable(config: RunConfig, seen: np.ndarray, window: Window) -> pd.DataFrame:
     """The waiting records that a next holdout of the site could hold, as far as ids tell."""
-    seen = seen_keys(workspace, local)
-    waiting = window.waiting
-    new = waiting[
-        ~waiting["record_id"].isin(seen["record_id"]) & ~waiting["patient_id"].isin(seen["patient_id"])
-    ]
-    return new[kept_to_judge(new["patient_id"], local.task.name, local.retrain.judged_share)]
+    new = window.waiting[~seen]
+    return new[kept_to_judge(new["patient_id"], config.task.name, config.retrain.judged_share)]
 
 
-def seen_keys(workspace: Workspace, local: RunConfig) -> pd.DataFrame:
-    """Record and patient ids of every split version that the site knows as seen."""
-    versions = seen_versions(workspace, local, current_site_split(workspace, local))
-    parts = [
-        load_part(workspace.home, version, part, local.stack)[["record_id", "patient_id"]]
-        for version in versions
-        for part in ("train", "validation", "test")
-    ]
-    return pd.concat(parts) if parts else pd.DataFrame({"record_id": [], "patient_id": []})
-
-
-def _decided(workspace: Workspace, task: str, site: str) -> Decided | None:
-    last: RegisteredVersion | None = next(iter(registry.versions(task, site)), None)
-    if last is None or last.as_of is None:
+def _decided(last: list[RegisteredVersion], serving: RegisteredVersion) -> Decided | None:
+    """The site's newest version. Where it has the weights of the one that serves, these were calibrated anew."""
+    if not last or last[0].as_of is None:
         return None
-    card = registry.fetch_bundle(workspace, last).card
+    newest = last[0]
     return Decided(
-        at=_moment(last.as_of), outcome=last.outcome, recalibration=card.recalibrated_on is not None
+        at=_moment(newest.as_of or ""),
+        outcome=newest.outcome,
+        recalibration=newest.adapter_sha256 == serving.adapter_sha256,
     )
 
 

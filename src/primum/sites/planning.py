@@ -6,16 +6,15 @@ from pathlib import Path
 
 from primum.backends.base import Backend, Progress
 from primum.config import RunConfig
-from primum.ingest import ingest
-from primum.pointer import slug
 from primum.records import Frozen, SitePlan, SplitVersion, WatchRun
 from primum.schedule import plan
 from primum.sites.champions import Scorer
 from primum.sites.cycle import Cycle
 from primum.sites.facts import gather
 from primum.sites.journal import once
-from primum.sites.pooled import Pooled, pooled_split, train_pooled
+from primum.sites.pooled import Pooled, PooledTraining, pooled_split, train_pooled
 from primum.sites.retraining import prepare
+from primum.sites.sources import labelled
 from primum.workspace import Workspace
 
 
@@ -23,7 +22,8 @@ class DueSite(Frozen):
     """A site with something to do, and the split that it is done on."""
 
     plan: SitePlan
-    split: SplitVersion
+    split: SplitVersion | None
+    """None: nothing can be judged, but its live champion fails and may have to go back."""
 
 
 class Plans(Frozen):
@@ -32,10 +32,19 @@ class Plans(Frozen):
     plans: tuple[SitePlan, ...]
     due: tuple[DueSite, ...]
 
+    def at(self, site: str) -> DueSite:
+        """What is due at a site that is among the due ones."""
+        return next(due for due in self.due if due.plan.site == site)
+
     @property
     def train(self) -> bool:
         """Whether any site needs the pooled adapter."""
         return any(site.plan.action == "retrain" for site in self.due)
+
+    @property
+    def splits(self) -> dict[str, SplitVersion]:
+        """Site -> the split that it was given in this cycle."""
+        return {site.plan.site: site.split for site in self.due if site.split is not None}
 
 
 def plan_sites(  # noqa: PLR0913
@@ -62,14 +71,16 @@ def _plan(  # noqa: PLR0913
 ) -> Plans:
     plans: list[SitePlan] = []
     due: list[DueSite] = []
-    for facts in gather(workspace, config, run, scorer, cycle.at):
+    for facts in gather(workspace, config, run, scorer, cycle.at, cycle.records):
         found = plan(facts, config.retrain, cycle.at)
         if found.action in ("recalibrate", "retrain"):
-            made = prepare(workspace, config, found, cycle.at, cycle.site(slug(found.site)))
+            made = prepare(workspace, config, found, cycle)
             if isinstance(made, SplitVersion):
                 due.append(DueSite(plan=found, split=made))
             else:
                 found = made
+        if found.action == "stay" and facts.own and facts.failing:
+            due.append(DueSite(plan=found, split=None))
         plans.append(found)
         if progress:
             progress("plans", len(plans), len(run.reports))
@@ -83,17 +94,18 @@ def pooled_of(  # noqa: PLR0913
     cycle: Cycle,
     backend: Backend,
     progress: Progress | None = None,
-) -> Pooled:
-    """Train the adapter of all sites' records, once a cycle."""
+) -> PooledTraining:
+    """Train the adapter of all sites' records, once a cycle and only where a due site needs it."""
+    if not plans.train:
+        return PooledTraining()
     folder = Path(cycle.folder) / "pooled"
-    splits = {site.plan.site: site.split for site in plans.due}
 
     def stored() -> SplitVersion:
-        everything = config.task, workspace.project, folder / "ingest", config.seed
-        report = ingest(*everything, at=cycle.at)
-        return pooled_split(workspace, Path(report.path), splits, config)
+        path = labelled(workspace, config, cycle.at, cycle.records, folder)
+        return pooled_split(workspace, path, plans.splits, config)
 
     split = once(folder, "split", SplitVersion, stored)
-    return once(
+    trained = once(
         folder, "trained", Pooled, lambda: train_pooled(workspace, split, config, backend, folder, progress)
     )
+    return PooledTraining(pooled=trained)

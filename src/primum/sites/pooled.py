@@ -16,13 +16,13 @@ from primum.records import ALL_SITES, Candidate, Frozen, SplitVersion
 from primum.rotation import fresh_records, kept_to_judge
 from primum.scoring import examples, prepare_renderer
 from primum.selection import best_candidate
-from primum.sites.splits import current_site_split
+from primum.sites.splits import Splits
 from primum.split import Assignment
 from primum.versioning import load_part, store_split
 from primum.workspace import Workspace
 
-POOLED = "pooled training"
-"""The site that the set is stored under; it has no holdout."""
+POOLED = " pooled training"
+"""The site that the set is stored under; it has no holdout. No site is named so: names do not begin with a blank."""
 
 
 class Pooled(Frozen):
@@ -31,6 +31,12 @@ class Pooled(Frozen):
     split: SplitVersion
     renderer: Renderer
     candidate: Candidate
+
+
+class PooledTraining(Frozen):
+    """What a cycle trained on all sites' records: nothing where no due site needs it."""
+
+    pooled: Pooled | None = None
 
 
 def pooled_split(
@@ -117,9 +123,9 @@ def _known_parts(
     if whole is not None:
         rows = rows_of(workspace.home, whole, stack)
         known = dict(zip(rows["record_id"], rows["part"].replace("test", "train"), strict=True))
+    standing = Splits(workspace, config)
     for site in sites:
-        local = config.model_copy(update={"site": site})
-        own = splits.get(site) or (None if site == ALL_SITES else current_site_split(workspace, local))
+        own = splits.get(site) or (None if site == ALL_SITES else standing.current(site))
         if own is not None:
             rows = rows_of(workspace.home, own, stack)
             known |= dict(zip(rows["record_id"], rows["part"], strict=True))

@@ -19,7 +19,7 @@ from primum.config import RunConfig
 from primum.decision import decide
 from primum.errors import PrimumError
 from primum.evaluation import comparators, evaluate
-from primum.ingest import ingest
+from primum.pointer import slug
 from primum.records import (
     Decision,
     Evaluation,
@@ -39,8 +39,9 @@ from primum.sites.classical import Classical, strongest
 from primum.sites.cycle import Cycle
 from primum.sites.journal import once
 from primum.sites.pooled import Pooled
+from primum.sites.sources import labelled
 from primum.sites.splits import next_split
-from primum.sites.standing import go_back
+from primum.sites.standing import WayBack, go_back, way_back
 from primum.stats import reliability, scores
 from primum.stats.intervals import weighted_interval
 from primum.stats.metrics import Coded
@@ -59,16 +60,14 @@ class Choice(Frozen):
     bundle_sha256: str
 
 
-def prepare(
-    workspace: Workspace, config: RunConfig, plan: SitePlan, at: datetime, folder: Path
-) -> SplitVersion | SitePlan:
+def prepare(workspace: Workspace, config: RunConfig, plan: SitePlan, cycle: Cycle) -> SplitVersion | SitePlan:
     """The site's split of this cycle; where its labels are too few after all, the plan to stay as it is."""
     local = config.model_copy(update={"site": plan.site})
+    folder = cycle.site(slug(plan.site))
 
     def make() -> SplitVersion:
-        work = folder / "ingest"
-        report = ingest(config.task, workspace.project, work, config.seed, site=plan.site, at=at)
-        return next_split(workspace, Path(report.path), local)
+        path = labelled(workspace, config, cycle.at, cycle.records, folder, plan.site)
+        return next_split(workspace, path, local)
 
     try:
         return once(folder, "split", SplitVersion, make)
@@ -80,7 +79,7 @@ def retrain_site(  # noqa: PLR0913
     workspace: Workspace,
     config: RunConfig,
     plan: SitePlan,
-    split: SplitVersion,
+    split: SplitVersion | None,
     pooled: Pooled | None,
     cycle: Cycle,
     scorer: Scorer,
@@ -88,14 +87,23 @@ def retrain_site(  # noqa: PLR0913
     now: Callable[[], datetime],
     progress: Progress | None = None,
 ) -> SiteOutcome:
-    """Everything that is done at one due site; see `SiteOutcome`. Raises what its parts raise."""
+    """Everything that is done at one due site; see `SiteOutcome`. Raises what its parts raise.
+
+    Without a split nothing can be judged there: a live champion that fails its gate goes back, and that is all.
+    """
     local = config.model_copy(update={"site": plan.site})
-    return once(
-        folder,
-        "outcome",
-        SiteOutcome,
-        lambda: _retrain(workspace, local, plan, split, pooled, cycle, scorer, folder, now, progress),
-    )
+
+    def work() -> SiteOutcome:
+        before = once(folder, "before", Before, lambda: Before(version=serving(config, plan.site)))
+        champion = None if before.version is None else open_champion(workspace, local, before.version)
+        made = SiteOutcome(site=plan.site, action=plan.action, reasons=plan.reasons)
+        if split is not None:
+            made = _retrain(
+                workspace, local, plan, split, champion, pooled, cycle, scorer, folder, now, progress
+            )
+        return _after(workspace, local, made, champion, cycle, scorer, folder, now)
+
+    return once(folder, "outcome", SiteOutcome, work)
 
 
 def _retrain(  # noqa: PLR0913
@@ -103,6 +111,7 @@ def _retrain(  # noqa: PLR0913
     config: RunConfig,
     plan: SitePlan,
     split: SplitVersion,
+    champion: Champion | None,
     pooled: Pooled | None,
     cycle: Cycle,
     scorer: Scorer,
@@ -110,8 +119,6 @@ def _retrain(  # noqa: PLR0913
     now: Callable[[], datetime],
     progress: Progress | None,
 ) -> SiteOutcome:
-    before = once(folder, "before", Before, lambda: Before(version=serving(config, plan.site)))
-    champion = None if before.version is None else open_champion(workspace, config, before.version)
     train, validation = (load_part(workspace.home, split, p, config.stack) for p in ("train", "validation"))
     kitchen = Kitchen(
         config, split, train, validation, scorer, folder, git_revision(workspace.project), progress
@@ -152,11 +159,38 @@ def _retrain(  # noqa: PLR0913
     )
     card = model_card(config, split, bundle, classical.baselines, evaluation, decision)
     version = registry.register(workspace, bundle, decision, now(), card, as_of=cycle.at.isoformat())
-    back = None
-    if decision.verdict.outcome != "PROMOTE" and champion is not None:
-        back = go_back(workspace, config, champion, scorer, cycle.at, now)
-    after = back or serving(config, plan.site)
-    return _outcome(plan, choice, evaluation, decision, version, before.version, after, back is not None)
+    return _outcome(plan, choice, evaluation, decision, version)
+
+
+def _after(  # noqa: PLR0913
+    workspace: Workspace,
+    config: RunConfig,
+    made: SiteOutcome,
+    champion: Champion | None,
+    cycle: Cycle,
+    scorer: Scorer,
+    folder: Path,
+    now: Callable[[], datetime],
+) -> SiteOutcome:
+    """The outcome with who serves the site from now on; a champion that nothing replaced may have to go back."""
+    way = WayBack()
+    if champion is not None and made.verdict != "PROMOTE":
+        way = once(
+            folder,
+            "back",
+            WayBack,
+            lambda: way_back(workspace, config, champion, scorer, cycle.at, cycle.records),
+        )
+    back = champion is not None and go_back(workspace, config, way, champion, now)
+    after = serving(config, made.site)
+    return made.model_copy(
+        update={
+            "reasons": (*made.reasons, way.why) if way.why else made.reasons,
+            "champion_before": None if champion is None else champion.version.name,
+            "champion_after": None if after is None else after.name,
+            "rolled_back": back,
+        }
+    )
 
 
 class Before(Frozen):
@@ -178,15 +212,12 @@ def _choose(kitchen: Kitchen, plan: SitePlan, champion: Champion | None, pooled:
     )
 
 
-def _outcome(  # noqa: PLR0913
+def _outcome(
     plan: SitePlan,
     choice: Choice,
     evaluation: Evaluation,
     decision: Decision,
     version: RegisteredVersion,
-    before: RegisteredVersion | None,
-    after: RegisteredVersion | None,
-    rolled_back: bool,
 ) -> SiteOutcome:
     verdict = decision.verdict
     return SiteOutcome(
@@ -199,9 +230,6 @@ def _outcome(  # noqa: PLR0913
         labels_needed=verdict.labels_needed,
         holdout_records=len(evaluation.panel.record_ids),
         version=version.name,
-        champion_before=None if before is None else before.name,
-        champion_after=None if after is None else after.name,
-        rolled_back=rolled_back,
         calibration_before=_observed_expected(evaluation, "champion"),
         calibration_after=_observed_expected(evaluation, "adapter"),
     )

@@ -7,8 +7,11 @@ the fresh patients that were kept to judge; see `rotation.kept_to_judge`.
 from __future__ import annotations
 
 from contextlib import closing
+from functools import cached_property
 from pathlib import Path
+from re import fullmatch
 
+import numpy as np
 import pandas as pd
 
 from primum.config import RunConfig
@@ -23,11 +26,60 @@ from primum.generations import (
     seen_rows,
 )
 from primum.ledger import Ledger
-from primum.records import ALL_SITES, Lineage, SplitVersion
+from primum.pointer import SPLIT_HASH
+from primum.records import ALL_SITES, PARTS, Lineage, SplitVersion
 from primum.rotation import rotate_site
+from primum.sites.champions import Keys
 from primum.split import assign
-from primum.versioning import store_split
+from primum.versioning import find_version, load_part, store_split
 from primum.workspace import Workspace
+
+
+class Splits:
+    """The splits of a task's sites as they stand now; the ledger and what all sites share are read once."""
+
+    def __init__(self, workspace: Workspace, config: RunConfig) -> None:
+        self._workspace, self._config = workspace, config
+        self._looks: dict[str, list[str]] = {}
+        with closing(Ledger.open(workspace.ledger)) as ledger:
+            for look in ledger.entries(kind="look", task=config.task.name):
+                self._looks.setdefault(look.site, []).append(look.holdout)
+
+    def current(self, site: str) -> SplitVersion | None:
+        """The split that the site stands on now; None before its first."""
+        holdouts = dict.fromkeys(self._looks.get(site, ()))
+        opened = tuple(name for name in holdouts if fullmatch(SPLIT_HASH, name))
+        return current_split(self._workspace, self._config.task.name, self._config.stack, opened, site)
+
+    def looks_left(self, split: SplitVersion) -> int:
+        """How many planned looks at the split's holdout are left."""
+        used = self._looks.get(split.site, []).count(split.holdout)
+        return max(0, self._config.gate.planned_looks - used)
+
+    def seen(self, records: pd.DataFrame, current: SplitVersion | None) -> np.ndarray:
+        """(n,) True for records and patients of the pooled split, of the site's own, and of all before them."""
+        seen = self._shared.hold(records)
+        names = [] if current is None else [*current.lineage.earlier, current.dvc_hash]
+        own = [name for name in names if name not in self._pooled]
+        return seen | self._keys([self._find(name) for name in own]).hold(records)
+
+    @cached_property
+    def _pooled(self) -> dict[str, SplitVersion]:
+        """The versions of the pooled split, by name."""
+        split = self.current(ALL_SITES)
+        found = () if split is None else lineage(self._workspace.home, split, self._config.stack)
+        return {version.dvc_hash: version for version in found}
+
+    @cached_property
+    def _shared(self) -> Keys:
+        return self._keys(list(self._pooled.values()))
+
+    def _find(self, name: str) -> SplitVersion:
+        return find_version(self._workspace.home, self._config.task.name, name, self._config.stack)
+
+    def _keys(self, versions: list[SplitVersion]) -> Keys:
+        home, stack = self._workspace.home, self._config.stack
+        return Keys([load_part(home, version, part, stack) for version in versions for part in PARTS])
 
 
 def split_for_run(workspace: Workspace, records: Path, config: RunConfig) -> SplitVersion:

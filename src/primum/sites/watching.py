@@ -7,19 +7,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Self
 
 import pandas as pd
 
+from primum import registry
 from primum.backends.base import Progress
 from primum.config import RunConfig
 from primum.drift import About, Scored, compare, renamed
 from primum.errors import BadInput, PrimumError
-from primum.ingest import by_site, ingest_window
-from primum.moments import instant, spans
+from primum.failures import why_one
+from primum.moments import ends_all
 from primum.pointer import slug
 from primum.records import ALL_SITES, DriftReport, Predictions, RegisteredVersion, WatchRun
 from primum.rotation import kept_to_judge
-from primum.sites.champions import Champion, Scorer, open_champion, rows_of, serving
+from primum.sites.champions import Champion, Said, Scorer, open_champion
+from primum.sites.sources import read_sites
 from primum.workspace import Workspace
 
 EVIDENTLY_PAGES = 20
@@ -38,6 +41,23 @@ class Window:
     """Labelled, matured records that the champion has not learned from, watched or kept to judge."""
 
 
+@dataclass(frozen=True)
+class Known:
+    """What a champion learned from and was chosen on, by site."""
+
+    train: Mapping[str, pd.DataFrame]
+    validation: Mapping[str, pd.DataFrame]
+
+    @classmethod
+    def of(cls, champion: Champion) -> Self:
+        """Of the champion's parts."""
+        train, validation = (
+            {str(site): rows for site, rows in champion.parts[part].groupby("site")}
+            for part in ("train", "validation")
+        )
+        return cls(train, validation)
+
+
 def watch(  # noqa: PLR0913
     workspace: Workspace,
     config: RunConfig,
@@ -46,21 +66,23 @@ def watch(  # noqa: PLR0913
     at: datetime,
     since: datetime | None,
     out: Path,
+    records: Path | None = None,
     progress: Progress | None = None,
 ) -> WatchRun:
     """Compare every site of the task (or `config.site`) as of `at` with its champion's training records.
 
     The window starts at `since`, by default `drift.window_days` before `at`; tasks without a time have a window
     of everything that the champion does not know. A site that cannot be watched gets a report that says why.
-    Evidently's pages of alarming sites, or of the one site that was asked for, lie in `out`/evidently. Raises
-    BadInput for an unknown site and what `ingest_window` raises.
+    Evidently's pages of alarming sites, or of the one site that was asked for, lie in `out`/evidently. The records
+    that were read lie in `records`, by default in `out`. Raises BadInput for an unknown site and what
+    `ingest_window` raises.
     """
-    sites = read_sites(workspace, config, at, progress)
+    sites = read_sites(workspace, config, at, records or out / "records", progress)
     names = sorted(sites) if config.site == ALL_SITES else [_known(config.site, sites)]
     start = since or at - timedelta(days=config.drift.window_days)
     reports: dict[str, DriftReport] = {}
     pages = 0
-    for version, served in _served(config, names):
+    for version, served in served_by(config, names):
         if version is None:
             none = f"no adapter serves it: run the finetune pipeline on task '{config.task.name}' first"
             reports |= {site: _failed(config, site, "", at, start, none) for site in served}
@@ -68,11 +90,11 @@ def watch(  # noqa: PLR0913
         try:
             champion = open_champion(workspace, config, version)
             windows = {site: window_of(sites[site], champion, config, at, start) for site in served}
-            said = _score(scorer, champion, windows)
+            said = Said(_score(scorer, champion, windows))
         except PrimumError as error:
             reports |= {site: _failed(config, site, version.name, at, start, str(error)) for site in served}
             continue
-        known = {str(site): rows for site, rows in champion.parts["train"].groupby("site")}
+        known = Known.of(champion)
         for site in served:
             page = out / "evidently" / f"{slug(site)}.html"
             html = page if config.site != ALL_SITES else None
@@ -90,36 +112,32 @@ def watch(  # noqa: PLR0913
     )
 
 
-def read_sites(
-    workspace: Workspace, config: RunConfig, at: datetime, progress: Progress | None = None
-) -> Mapping[str, pd.DataFrame]:
-    """The records of every site as they exist at `at`, labelled or not."""
-    folder = workspace.work(config.task.name) / "watch"
-    report = ingest_window(config.task, workspace.project, folder, progress, at=at)
-    return by_site(Path(report.path))
-
-
 def window_of(
     records: pd.DataFrame, champion: Champion, config: RunConfig, at: datetime, start: datetime
 ) -> Window:
-    """What of a site's records is looked at; none that the champion learned from or was judged on."""
+    """What of a site's records is looked at; none that the champion learned from or was judged on.
+
+    Outcomes that its probabilities were fitted on do not say how good they are.
+    """
     new = champion.unseen(records)
     timed = config.task.keys.time is not None
-    begins, ends = spans(new["time"]) if timed else (None, None)
-    current = new if begins is None else new[begins >= instant(start)]
+    current = new[ends_all(new["time"]) >= pd.Timestamp(start)] if timed else new
     waiting = new[new["matured"] & new["label"].notna()]
-    outcomes = waiting[~kept_to_judge(waiting["patient_id"], config.task.name, config.retrain.judged_share)]
-    if ends is not None:
+    fair = champion.fair(waiting)
+    outcomes = fair[~kept_to_judge(fair["patient_id"], config.task.name, config.retrain.judged_share)]
+    if timed:
         oldest = at - timedelta(days=config.drift.outcome_days + config.task.label.matures_after_days)
-        outcomes = outcomes[outcomes.index.isin(new.index[ends >= instant(oldest)])]
+        outcomes = outcomes[ends_all(outcomes["time"]) >= pd.Timestamp(oldest)]
     return Window(current=current, outcomes=outcomes, waiting=waiting)
 
 
-def _served(config: RunConfig, names: Sequence[str]) -> list[tuple[RegisteredVersion | None, list[str]]]:
+def served_by(config: RunConfig, names: Sequence[str]) -> list[tuple[RegisteredVersion | None, list[str]]]:
     """Sites that the same version serves, together: they are scored at once."""
     found: dict[tuple[str, int] | None, tuple[RegisteredVersion | None, list[str]]] = {}
+    champions = registry.champions(config.task.name)
+    fallback = champions.get(config.fallback_site)
     for site in names:
-        version = serving(config, site)
+        version = champions.get(site, fallback)
         key = None if version is None else (version.site, version.number)
         found.setdefault(key, (version, []))[1].append(site)
     return list(found.values())
@@ -128,7 +146,8 @@ def _served(config: RunConfig, names: Sequence[str]) -> list[tuple[RegisteredVer
 def _score(scorer: Scorer, champion: Champion, windows: Mapping[str, Window]) -> Predictions:
     """The champion on every record that any of the sites' comparisons needs."""
     frames = [frame for w in windows.values() for frame in (w.current, w.outcomes)]
-    rows = pd.concat([champion.parts["validation"], *frames]).drop_duplicates("record_id")
+    fitted = [] if champion.calibration is None else [champion.calibration]
+    rows = pd.concat([champion.parts["validation"], *fitted, *frames]).drop_duplicates("record_id")
     return scorer.score(champion.bundle, rows, champion.version.name)
 
 
@@ -137,23 +156,26 @@ def _report(  # noqa: PLR0913
     site: str,
     champion: Champion,
     window: Window,
-    said: Predictions,
-    known: Mapping[str, pd.DataFrame],
+    said: Said,
+    known: Known,
     at: datetime,
     start: datetime,
     html: Path | None,
 ) -> DriftReport:
     enough, task = config.drift.min_records, config.task
-    own = len(known.get(site, ())) >= enough
-    reference = known[site] if own else champion.parts["train"]
-    validation = champion.parts["validation"]
-    local = validation[validation["site"] == site]
-    before = local if len(local) >= enough else validation
-    hint = None if site in known or site == ALL_SITES else renamed(site, window.current, known)
+    own = len(known.train.get(site, ())) >= enough
+    reference = known.train[site] if own else champion.parts["train"]
+    local = known.validation.get(site, ())
+    before = known.validation[site] if len(local) >= enough else champion.parts["validation"]
+    fitted, version = champion.calibration, champion.bundle.card.split_version
+    if fitted is not None and len(fitted) >= enough:  # since then its records are what is usual at the site
+        reference, before, own = fitted, fitted, True
+        version = champion.bundle.card.recalibrated_on or version
+    hint = None if site in known.train or site == ALL_SITES else renamed(site, window.current, known.train)
     about = About(
         site=site,
         champion=champion.version.name,
-        reference=champion.bundle.card.split_version,
+        reference=version,
         reference_scope="site" if own else "pooled",
         since=start.isoformat() if task.keys.time else None,
         until=at.isoformat(),
@@ -161,7 +183,7 @@ def _report(  # noqa: PLR0913
     )
 
     def scored(records: pd.DataFrame) -> Scored | None:
-        return Scored(records, rows_of(said, records)) if len(records) else None
+        return Scored(records, said.of(records)) if len(records) else None
 
     try:
         return compare(
@@ -176,8 +198,8 @@ def _report(  # noqa: PLR0913
             evidently_html=html,
             seed=config.seed,
         )
-    except PrimumError as error:
-        return _failed(config, site, champion.version.name, at, start, str(error))
+    except Exception as error:  # one site's records must not stop the watch over all others
+        return _failed(config, site, champion.version.name, at, start, why_one(error))
 
 
 def _failed(  # noqa: PLR0913
