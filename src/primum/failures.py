@@ -58,6 +58,13 @@ def failing_softly() -> Iterator[Ending]:
         _say(message)
 
 
+def why_one(error: Exception) -> str:
+    """Why one of many failed, in one line, so that the others go on. A TERM signal means all: it is raised again."""
+    if type(error).__name__ in _STOPPED:
+        raise error
+    return explain(error)[0]
+
+
 def _stopped(ending: Ending) -> None:
     _say("stopped; the same command continues from the last checkpoint")
     ending.code = INTERRUPTED

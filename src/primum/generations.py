@@ -174,9 +174,11 @@ def keep(  # noqa: PLR0913 - what a split is made of, and the one before
             "give the new records a task name of their own"
         )
     if len(frame) > stays.sum():
+        rotate = f"primum split rotate --task {task.name} --dry-run"
+        how = rotate if current.site == ALL_SITES else "the retrain pipeline makes it when they are enough"
         say(
             f"split: generation {current.lineage.generation} is kept; {int((~stays).sum())} new record(s) wait for "
-            f"the next holdout (primum split rotate --task {task.name} --dry-run)"
+            f"the next holdout ({how})"
         )
     if _same(frame[stays].assign(part=part[stays]), old):
         return current

@@ -15,16 +15,22 @@ from primum.records import ALL_SITES
 
 SHOWN = 10
 """Names of sites that a message lists at most."""
+LONGEST = 150
+"""Letters of a site's name: ledger and registry have room for so many."""
 PAIRS = 5
 """Notes about names that look like one, at most."""
 
 
 def check_sites(names: Sequence[str], task: TaskConfig, file: str, site: str) -> None:
-    """Raise BadInput where `site` is none of the source's sites, `names`, or where a site is named `all`."""
+    """Raise BadInput where `site` is none of the source's sites, `names`, or where a name is `all` or too long."""
     if site != ALL_SITES and task.keys.site is None:
         raise BadInput(f"task '{task.name}' names no column of sites (keys.site); leave --site away")
+    where = f"{file}, column '{task.keys.site}'"
+    if (longest := max(map(len, names), default=0)) > LONGEST:
+        raise BadInput(
+            f"{where}: a site's name has {longest} letters; at most {LONGEST}: is it the column of sites?"
+        )
     if ALL_SITES in names and len(names) > 1:
-        where = f"{file}, column '{task.keys.site}'"
         raise BadInput(f"{where}: a site is named '{ALL_SITES}', which means every site; rename it")
     if site == ALL_SITES or site in names:
         return

@@ -70,17 +70,18 @@ def _facts(  # noqa: PLR0913
     splits: Splits,
     last: list[RegisteredVersion],
 ) -> SiteFacts:
-    current = splits.current(report.site)
-    missing = labels_missing(_judgeable(config, splits.seen(window.waiting, current), window), config.task)
+    current, decided = splits.current(report.site), _decided(last, version)
+    seen = splits.seen(window.waiting, current)
+    missing = labels_missing(_judgeable(config, seen, window), config.task)
     return SiteFacts(
         report=report,
         own=version.site == report.site,
         champion_from=None if version.as_of is None else _moment(version.as_of),
-        new_labels=int(window.waiting["patient_id"].nunique()),
+        new_labels=_new_labels(window.waiting["patient_id"], seen, decided),
         labels_missing=math.ceil(missing / config.retrain.judged_share),
         looks_left=0 if current is None else splits.looks_left(current),
         failing=failing,
-        decided=_decided(last, version),
+        decided=decided,
     )
 
 
@@ -90,6 +91,15 @@ def _nothing(report: DriftReport) -> SiteFacts:
 
 def _failed(report: DriftReport, error: Exception) -> SiteFacts:
     return _nothing(report.model_copy(update={"status": "failed", "error": why_one(error)}))
+
+
+def _new_labels(patients: pd.Series, seen: np.ndarray, decided: Decided | None) -> int:
+    """Patients that the champion has not learned from; after a refusal those alone that its candidate lacked too.
+
+    The same records would only make the same candidate again, for another look.
+    """
+    refused = decided is not None and decided.outcome != "PROMOTE"
+    return int((patients[~seen] if refused else patients).nunique())
 
 
 def _judgeable(config: RunConfig, seen: np.ndarray, window: Window) -> pd.DataFrame:
