@@ -31,8 +31,8 @@ def recalibrate(  # noqa: PLR0913 - what the new card names
     """The champion calibrated on the site's validation records, as a bundle of its own in `out`.
 
     Two classes: intercept, or intercept and slope, as the closed testing procedure asks (`stats.updating`); more
-    classes: a new temperature. Threshold and label sets are chosen anew as in training. None where the records
-    do not ask for an update, or hold one class only.
+    classes: a new temperature. A threshold moves with the probabilities, so that the same patients are called
+    positive; label sets are fitted anew. None where the records do not ask for an update, or hold one class only.
     """
     card = champion.card
     raw = score_records(
@@ -62,7 +62,7 @@ def recalibrate(  # noqa: PLR0913 - what the new card names
             "temperature": fitted.temperature,
             "recalibration": fitted.recalibration,
             "conformal": fitted.conformal,
-            "decision_threshold": fitted.threshold,
+            "decision_threshold": fitted.threshold if updated.threshold is None else updated.threshold,
             "recalibrated_on": split.dvc_hash,
             "code_version": __version__,
             "git_revision": git_revision,
@@ -96,4 +96,5 @@ def _updated(present: Calibration, log_probs: np.ndarray, gold: np.ndarray) -> C
         return None
     before = start.recalibration if isinstance(start.recalibration, Platt) else Platt(0.0, 1.0)
     line = Platt(update.map.intercept + update.map.slope * before.intercept, update.map.slope * before.slope)
-    return start.model_copy(update={"recalibration": line})
+    threshold = None if start.threshold is None else float(update.map.apply(np.array(start.threshold)))
+    return start.model_copy(update={"recalibration": line, "threshold": threshold})
