@@ -140,18 +140,19 @@ def test_predictions_wait_for_the_device_too(tmp_path: Path, monkeypatch: pytest
     held: list[bool] = []
     workspace, records = Workspace(tmp_path, tmp_path), pd.DataFrame({"site": ["a"]})
 
-    def score(*_: object) -> None:
+    def served(*_: object) -> pd.DataFrame:
         lock = FileLock(tmp_path / ".primum" / "locks" / "device-mlx.lock")
         with pytest.raises(Timeout):
             lock.acquire(timeout=0)
         held.append(True)
+        return records
 
-    for name in ("_chosen", "_require_same_features", "open_backend"):
+    monkeypatch.setattr(predict, "_chosen", lambda *_: "a version")
+    for name in ("_require_same_features", "_require_base", "open_backend"):
         monkeypatch.setattr(predict, name, lambda *_: None)
     monkeypatch.setattr(predict.registry, "fetch_bundle", lambda *_: None)
     monkeypatch.setattr(predict, "_read", lambda *_: records)
-    monkeypatch.setattr(predict, "table", lambda *_: records)
-    monkeypatch.setattr(predict, "_score", score)
+    monkeypatch.setattr(predict, "_served", served)
     config = load_run(Path(__file__).parents[2] / "configs", overrides={"stack": "mlx"})
     predict.predict(workspace, config, tmp_path / "new.csv")
     assert held == [True]
