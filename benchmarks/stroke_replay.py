@@ -69,7 +69,10 @@ def _arguments() -> argparse.Namespace:
 def _first(home: Path, config: Path | None) -> None:
     """The pooled champion; one that the gate holds for want of labels is put into production by a named person."""
     from primum import cli, registry
+    from primum.stack.store import bootstrap
+    from primum.workspace import find_workspace
 
+    bootstrap(find_workspace())
     if not list((home / "outputs" / "stroke").glob("*/report.html")):
         _command("finetune", TRAINED, config)
     if registry.champion("stroke", "all") is None:
