@@ -22,6 +22,8 @@ def pytest_configure(config: pytest.Config) -> None:
             "PRIMUM_HOME": str(home / "home"),
             "ZENML_CONFIG_PATH": str(home / "zenml"),
             "ZENML_ANALYTICS_OPT_IN": "false",
+            # A worker of xdist has no main file that ZenML could find the project by.
+            "ZENML_CUSTOM_SOURCE_ROOT": str(ROOT),
             "DVC_SITE_CACHE_DIR": str(home / "dvc-site"),
             "DVC_GLOBAL_CONFIG_DIR": str(home / "dvc-global"),
             "DVC_SYSTEM_CONFIG_DIR": str(home / "dvc-system"),
