@@ -27,7 +27,7 @@ from primum.calibration import Calibration
 from primum.errors import BadInput, Tampered
 from primum.parity import Parity
 from primum.prompts import Renderer
-from primum.records import Candidate, Frozen
+from primum.records import Frozen
 from primum.stats.calibration import Isotonic, Platt
 from primum.stats.conformal import Conformal
 
@@ -102,16 +102,15 @@ class Bundle(Frozen):
     card: BundleCard
 
 
-def write_bundle(candidate: Candidate, card: BundleCard, out: Path) -> Bundle:
-    """Copy the candidate's PEFT files and write the card to the folder `out`, whole or not at all.
+def write_bundle(source: Path, card: BundleCard, out: Path) -> Bundle:
+    """Copy the PEFT files of the folder `source` and write the card to the folder `out`, whole or not at all.
 
-    A bundle that lay there is replaced. Raises Tampered when the candidate's files are not those that its
-    training left, BadInput when there are none.
+    A bundle that lay there is replaced. Raises Tampered when the weights are not those that the card names, BadInput
+    when there are none.
     """
-    source = Path(candidate.path)
     if not all((source / name).is_file() for name in _PEFT):
         raise BadInput(f"{source}: no {ADAPTER_CONFIG} and {ADAPTER_WEIGHTS}; train the candidate again")
-    if not sha256(source / ADAPTER_WEIGHTS) == candidate.adapter_sha256 == card.adapter_sha256:
+    if sha256(source / ADAPTER_WEIGHTS) != card.adapter_sha256:
         raise Tampered(f"{source / ADAPTER_WEIGHTS}: not the weights that the training left; train again")
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as temporary:

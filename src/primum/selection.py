@@ -87,4 +87,4 @@ def make_bundle(  # noqa: PLR0913 - the card names everything that made the adap
         code_version=__version__,
         git_revision=git_revision,
     )
-    return write_bundle(candidate, card, out)
+    return write_bundle(Path(candidate.path), card, out)

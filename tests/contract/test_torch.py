@@ -160,7 +160,9 @@ def test_a_bundle_is_plain_peft_and_gives_the_identical_scores(
     from peft import PeftModel
     from transformers import AutoModelForCausalLM
 
-    bundle = write_bundle(torch_candidate, a_card(torch_candidate, torch_backend), tmp_path / "bundle")
+    bundle = write_bundle(
+        Path(torch_candidate.path), a_card(torch_candidate, torch_backend), tmp_path / "bundle"
+    )
     plain = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base_folder), bundle.path)
     prompts = [e.prompt for e in parts[1]]
     chat = torch_backend._base.chat

@@ -15,7 +15,6 @@ from primum.bundle import Bundle, BundleCard, write_bundle
 from primum.ledger import Ledger
 from primum.prompts import RenderedFeature, Renderer
 from primum.records import (
-    Candidate,
     CheckResult,
     CheckStatus,
     Decision,
@@ -23,7 +22,6 @@ from primum.records import (
     Look,
     Outcome,
     RegisteredVersion,
-    TrainingLog,
     Verdict,
 )
 from primum.workspace import Workspace
@@ -38,20 +36,6 @@ def make_bundle(folder: Path, task: str, salt: float, site: str = "all") -> Bund
     save_file({"lora_A": np.full((2, 2), salt, dtype=np.float32)}, source / "adapter_model.safetensors")
     (source / "adapter_config.json").write_text("{}")
     digest = sha256(source / "adapter_model.safetensors")
-    entry = TrainingLog(epoch=1, train_loss=1, validation_macro_f1=0.9, validation_loss=1, seconds=1)
-    candidate = Candidate(
-        name="r8",
-        rank=8,
-        path=str(source),
-        adapter_sha256=digest,
-        best_epoch=1,
-        validation_macro_f1=0.9,
-        validation_loss=1,
-        log=(entry,),
-        train_seconds=1,
-        adapter_bytes=16,
-        trainable_parameters=4,
-    )
     age = RenderedFeature(column="age", name="age", kind="number")
     renderer = Renderer(
         question="Ill?", numbers="raw", features=(age,), verbalizers={"no": "no", "yes": "yes"}
@@ -72,7 +56,7 @@ def make_bundle(folder: Path, task: str, salt: float, site: str = "all") -> Bund
         code_version="0",
         git_revision="none",
     )
-    return write_bundle(candidate, card, folder / f"bundle-{task}-{site}-{salt}")
+    return write_bundle(source, card, folder / f"bundle-{task}-{site}-{salt}")
 
 
 def decide(

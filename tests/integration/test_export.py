@@ -71,7 +71,7 @@ def a_bundle(backend: Backend, folder: Path, variant: str = "lora", **changes: A
         code_version="0",
         git_revision="none",
     )
-    return write_bundle(made, card.model_copy(update=changes), folder / "bundle")
+    return write_bundle(Path(made.path), card.model_copy(update=changes), folder / "bundle")
 
 
 @pytest.fixture(scope="module")

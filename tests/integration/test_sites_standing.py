@@ -21,7 +21,7 @@ from primum.config import RunConfig, load_run
 from primum.errors import BadInput
 from primum.ledger import Ledger
 from primum.moments import ends
-from primum.records import Candidate, DriftReport, RegisteredVersion, SitePlan
+from primum.records import DriftReport, RegisteredVersion, SitePlan
 from primum.registry import store
 from primum.schedule import plan
 from primum.sites import retraining, sources, standing, watching
@@ -63,12 +63,7 @@ class World:
         """A version of the site, promoted: the pooled one with its log-odds times `slope`; below 0 it is wrong."""
         pooled = registry.fetch_bundle(self.workspace, self.pooled)
         card = pooled.card.model_copy(update={"site": site, "recalibration": Platt(0.0, slope)})
-        candidate = Candidate(
-            name="c", rank=card.rank, path=pooled.path, adapter_sha256=card.adapter_sha256, best_epoch=1,
-            validation_macro_f1=0.0, validation_loss=0.0, log=(), train_seconds=0.0, adapter_bytes=0,
-            trainable_parameters=0,
-        )  # fmt: skip
-        bundle = write_bundle(candidate, card, self.folder / f"bundle-{site}-{slope}")
+        bundle = write_bundle(Path(pooled.path), card, self.folder / f"bundle-{site}-{slope}")
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(registry_samples, "NOW", registry.utc_now())  # the ledger's clock does not go back
             made = decide(self.workspace, bundle, "PROMOTE")

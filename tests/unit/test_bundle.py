@@ -74,7 +74,7 @@ def card(candidate: Candidate) -> BundleCard:
 
 @pytest.fixture
 def bundle(candidate: Candidate, card: BundleCard, tmp_path: Path) -> Bundle:
-    return write_bundle(candidate, card, tmp_path / "out" / "bundle")
+    return write_bundle(Path(candidate.path), card, tmp_path / "out" / "bundle")
 
 
 def test_a_bundle_reads_back_exactly(bundle: Bundle, card: BundleCard) -> None:
@@ -94,9 +94,9 @@ def test_a_bundle_reads_back_exactly(bundle: Bundle, card: BundleCard) -> None:
 def test_the_hash_depends_on_content_only(
     bundle: Bundle, candidate: Candidate, card: BundleCard, tmp_path: Path
 ) -> None:
-    assert write_bundle(candidate, card, tmp_path / "other").sha256 == bundle.sha256
+    assert write_bundle(Path(candidate.path), card, tmp_path / "other").sha256 == bundle.sha256
     warmer = card.model_copy(update={"temperature": 1.8})
-    replaced = write_bundle(candidate, warmer, Path(bundle.path))
+    replaced = write_bundle(Path(candidate.path), warmer, Path(bundle.path))
     assert replaced.sha256 != bundle.sha256
     assert open_bundle(Path(bundle.path)).card.temperature == 1.8
 
@@ -183,10 +183,10 @@ def test_weights_that_training_did_not_leave_are_not_bundled(
     weights = Path(candidate.path) / "adapter_model.safetensors"
     save_file({"lora": np.zeros(6, dtype=np.float32)}, weights)
     with pytest.raises(Tampered, match="not the weights"):
-        write_bundle(candidate, card, tmp_path / "out")
+        write_bundle(Path(candidate.path), card, tmp_path / "out")
     weights.unlink()
     with pytest.raises(BadInput, match="train the candidate again"):
-        write_bundle(candidate, card, tmp_path / "out")
+        write_bundle(Path(candidate.path), card, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
@@ -197,7 +197,7 @@ def test_what_is_no_safetensors_is_not_bundled(
     weights.write_bytes(b"\x80\x04pickle")
     digest = {"adapter_sha256": sha256(weights)}
     with pytest.raises(Tampered, match="not a safetensors file"):
-        write_bundle(candidate.model_copy(update=digest), card.model_copy(update=digest), tmp_path / "out")
+        write_bundle(Path(candidate.path), card.model_copy(update=digest), tmp_path / "out")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["candidate"]
 
 

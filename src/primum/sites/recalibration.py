@@ -12,7 +12,7 @@ from primum.backends.base import Backend
 from primum.bundle import Bundle, write_bundle
 from primum.calibration import Calibration, choose_answers
 from primum.config import RunConfig
-from primum.records import Candidate, SplitVersion
+from primum.records import SplitVersion
 from primum.scoring import score_records
 from primum.stats.calibration import Isotonic, Platt, fit_temperature
 from primum.stats.updating import closed_update
@@ -68,20 +68,7 @@ def recalibrate(  # noqa: PLR0913 - what the new card names
             "git_revision": git_revision,
         }
     )
-    same = Candidate(
-        name="recalibrated",
-        rank=card.rank,
-        path=champion.path,
-        adapter_sha256=card.adapter_sha256,
-        best_epoch=0,
-        validation_macro_f1=0.0,
-        validation_loss=0.0,
-        log=(),
-        train_seconds=0.0,
-        adapter_bytes=0,
-        trainable_parameters=0,
-    )
-    return write_bundle(same, new, out)
+    return write_bundle(Path(champion.path), new, out)
 
 
 def _updated(present: Calibration, log_probs: np.ndarray, gold: np.ndarray) -> Calibration | None:
