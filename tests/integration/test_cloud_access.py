@@ -33,17 +33,6 @@ def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.fixture(scope="module")
-def moto() -> Iterator[str]:
-    server = pytest.importorskip("moto.server").ThreadedMotoServer(
-        ip_address="127.0.0.1", port=0, verbose=False
-    )
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
-
-
 @pytest.fixture
 def account(moto: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """Keys of moto's account, a bucket, a repository, a role; the keys of a complete stack."""

@@ -24,14 +24,10 @@ KEYS = {"AWS_ACCESS_KEY_ID": "test-key-id", "AWS_SECRET_ACCESS_KEY": "test-secre
 
 
 @pytest.fixture(scope="module")
-def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+def account(moto: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
     """Keys of a complete stack in moto's account; this machine's own credentials are not looked at."""
     import boto3
 
-    moto = pytest.importorskip("moto.server")
-    server = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
     nowhere = tmp_path_factory.mktemp("no-aws")
     with pytest.MonkeyPatch.context() as patch:
         for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN"):
@@ -41,7 +37,7 @@ def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]
         for name, value in KEYS.items():
             patch.setenv(name, value)
         patch.setenv("AWS_DEFAULT_REGION", REGION)
-        patch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+        patch.setenv("AWS_ENDPOINT_URL", moto)
         patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
         boto3.client("s3").create_bucket(
             Bucket="records", CreateBucketConfiguration={"LocationConstraint": REGION}
@@ -59,7 +55,6 @@ def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]
             "image": f"{registry}/primum:1", "role": jobs, "scheduler_role": schedules, "kms_key": "key",
             "gpu": "ml.g5.xlarge", "cpu": "ml.m5.xlarge", "subnets": ["subnet-1"], "security_groups": ["sg-1"],
         }  # fmt: skip
-        server.stop()
 
 
 @pytest.fixture(scope="module")

@@ -113,7 +113,8 @@ def start(place: Path) -> Start:
     (place / "probe.py").write_text(PIPELINES)
     (place / "elsewhere").mkdir()
     environment = {**os.environ, "PRIMUM_HOME": "../home"}
-    environment.pop("ZENML_CONFIG_PATH")
+    for name in ("ZENML_CONFIG_PATH", "ZENML_CUSTOM_SOURCE_ROOT"):
+        environment.pop(name)
 
     def run(*kinds: str) -> subprocess.Popen[str]:
         return subprocess.Popen(

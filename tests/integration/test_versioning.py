@@ -235,17 +235,12 @@ def test_a_broken_config_is_bad_input(root: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def s3() -> Iterator[str]:
-    moto = pytest.importorskip("moto.server")
-    server = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+def s3(moto: str) -> Iterator[str]:
     with pytest.MonkeyPatch.context() as patch:
         for key in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
             patch.setenv(key, "test")
         patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-        server.start()
-        host, port = server.get_host_and_port()
-        yield f"http://{host}:{port}"
-        server.stop()
+        yield moto
 
 
 def s3_stack(endpoint: str, bucket: str = "splits") -> StackConfig:
