@@ -41,7 +41,8 @@ class SiteFacts(Frozen):
 def plan(facts: SiteFacts, config: RetrainConfig, now: datetime) -> SitePlan:
     """The action that is due at a site at `now`, with every reason in words.
 
-    Nothing is due while a decision rests, and nothing that cannot be judged is trained. Drift whose harm could be
+    Nothing is due while a decision rests, nothing that cannot be judged is trained, and after a refused training
+    the next one waits for a holdout of its own. Drift whose harm could be
     seen in known outcomes, and is not there, is told and asks for nothing. Recalibration comes
     before retraining where the champion still tells patients apart and only its probabilities are off (Vergouwe
     et al., Stat Med 2017;36:4529: update no more than needed), unless just that was refused since.
@@ -63,11 +64,11 @@ def plan(facts: SiteFacts, config: RetrainConfig, now: datetime) -> SitePlan:
         return _plan(
             report, "none", [f"the decision of {_day(facts.decided.at)} rests until {_day(until)}", *reasons]
         )
-    if facts.labels_missing and not facts.looks_left:
+    if facts.labels_missing and (_trained_in_vain(facts) or not facts.looks_left):
         needed = (
             f"{facts.labels_missing} more labelled patient(s) are needed for a holdout that no one has seen"
         )
-        return _plan(report, "stay", [*reasons, needed], facts.labels_missing)
+        return _plan(report, "stay", [*reasons, *_same_again(facts), needed], facts.labels_missing)
     return _plan(report, "recalibrate" if _only_calibration(facts) else "retrain", reasons)
 
 
@@ -107,6 +108,21 @@ def _only_calibration(facts: SiteFacts) -> bool:
     }  # what a new threshold may mend too
     tried = facts.decided is not None and facts.decided.recalibration and facts.decided.outcome != "PROMOTE"
     return off and "outcome" not in kinds and not others and not tried
+
+
+def _trained_in_vain(facts: SiteFacts) -> bool:
+    """Whether a training was the last that was decided, and refused: lasting drift must not spend look after look.
+
+    Without a next holdout the split is the same too, and the same records make nearly the same candidate.
+    """
+    last = facts.decided
+    return last is not None and last.outcome != "PROMOTE" and not last.recalibration
+
+
+def _same_again(facts: SiteFacts) -> Iterator[str]:
+    if facts.decided is not None and _trained_in_vain(facts):
+        when, outcome = _day(facts.decided.at), facts.decided.outcome
+        yield f"what was trained here was refused as of {when} ({outcome}); the same records would spend another look"
 
 
 def _plan(

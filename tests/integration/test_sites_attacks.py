@@ -198,6 +198,27 @@ def test_a_site_that_was_there_before_all_others_keeps_its_holdout_to_itself(wor
     assert not seen & set(world.part(second, "test")["patient_id"])
 
 
+def test_what_another_sites_champion_learned_from_judges_no_site_that_it_serves(
+    project: Path, tmp_path: Path
+) -> None:
+    early = cohort(SITES, months("2020-01", 8))
+    moved = early[early["site"] == "north"].head(40).assign(site="south", month="2021-02")
+    moved["id"] = [f"r9{number:05d}" for number in range(len(moved))]
+    late = cohort(SITES, months("2021-01", 8), start=100_000)
+    world = World(project, tmp_path, pd.concat([early, late, moved]))
+    north = world.config("2020-12-31", site="north")
+    first = split_for_run(world.workspace, world.read("2020-12-31", "north"), north)
+    world.look(first, north)
+    learned = world.part(first, *PARTS)
+    config = world.config("2021-06-30", site="south", fallback_site="north")
+    assert Splits(world.workspace, config).seen(learned, None).all()
+    assert not Splits(world.workspace, world.config("2021-06-30")).seen(learned, None).any()
+    made = next_split(world.workspace, world.read("2021-06-30", "south"), config)
+    assert made.lineage.earlier == (first.dvc_hash,)
+    assert kept_to_judge(moved["id"], "wards", config.retrain.judged_share).any()
+    assert not set(moved["id"]) & set(world.part(made, "test")["record_id"])
+
+
 def test_a_first_run_at_a_site_of_a_known_task_holds_fresh_patients_only(world: World) -> None:
     pooled = world.pooled_first("2020-12-31")
     config = world.config("2020-12-31", site="south")

@@ -101,6 +101,21 @@ def test_a_site_too_small_to_judge_stays_and_says_what_is_missing() -> None:
     assert plan(facts("input", labels_missing=12, looks_left=1), CONFIG, NOW).action == "retrain"
 
 
+def test_lasting_drift_spends_one_look_on_a_training_and_then_waits_for_a_holdout() -> None:
+    before = NOW - timedelta(days=100)
+    for outcome in ("REJECT", "HOLD"):
+        refused = Decided(at=before, outcome=outcome, recalibration=False)
+        for drift in (("outcome",), ("calibration",)):
+            found = plan(facts(*drift, decided=refused, labels_missing=60, looks_left=2), CONFIG, NOW)
+            assert (found.action, found.labels_needed) == ("stay", 60)
+            assert "refused as of 1994-03-22" in found.reasons[-2]
+        assert plan(facts("outcome", decided=refused, looks_left=2), CONFIG, NOW).action == "retrain"
+    for other in (("REJECT", True), ("PROMOTE", False)):
+        decided = Decided(at=before, outcome=other[0], recalibration=other[1])
+        found = plan(facts("outcome", decided=decided, labels_missing=60, looks_left=2), CONFIG, NOW)
+        assert found.action == "retrain"
+
+
 def test_what_cannot_be_watched_or_is_broken_is_not_learned_from() -> None:
     failed = plan(facts(report=report(status="failed", error="the bundle was altered")), CONFIG, NOW)
     assert (failed.action, failed.reasons) == ("blocked", ("the bundle was altered",))

@@ -1,7 +1,7 @@
 """The split of a task at one site: its holdout holds only patients that no split of the task has seen before.
 
-A site's split knows as seen what stood in the pooled split and in its own earlier ones. Its holdout is drawn from
-the fresh patients that were kept to judge; see `rotation.kept_to_judge`.
+A site's split knows as seen what stood in the pooled split, in that of `fallback_site`, and in its own earlier
+ones. Its holdout is drawn from the fresh patients that were kept to judge; see `rotation.kept_to_judge`.
 """
 
 from __future__ import annotations
@@ -57,22 +57,22 @@ class Splits:
         return max(0, self._config.gate.planned_looks - used)
 
     def seen(self, records: pd.DataFrame, current: SplitVersion | None) -> np.ndarray:
-        """(n,) True for records and patients of the pooled split, of the site's own, and of all before them."""
+        """(n,) True for records and patients of the shared splits, of the site's own, and of all before them."""
         seen = self._shared.hold(records)
         names = [] if current is None else [*current.lineage.earlier, current.dvc_hash]
-        own = [name for name in names if name not in self._pooled]
+        own = [name for name in names if name not in self._others]
         return seen | self._keys([self._find(name) for name in own]).hold(records)
 
     @cached_property
-    def _pooled(self) -> dict[str, SplitVersion]:
-        """The versions of the pooled split, by name."""
-        split = self.current(ALL_SITES)
-        found = () if split is None else lineage(self._workspace.home, split, self._config.stack)
-        return {version.dvc_hash: version for version in found}
+    def _others(self) -> dict[str, SplitVersion]:
+        """The versions of the splits whose champions serve sites without one of their own, by name."""
+        home, stack = self._workspace.home, self._config.stack
+        found = [split for site in shared_sites(self._config) if (split := self.current(site)) is not None]
+        return {version.dvc_hash: version for split in found for version in lineage(home, split, stack)}
 
     @cached_property
     def _shared(self) -> Keys:
-        return self._keys(list(self._pooled.values()))
+        return self._keys(list(self._others.values()))
 
     def _find(self, name: str) -> SplitVersion:
         return find_version(self._workspace.home, self._config.task.name, name, self._config.stack)
@@ -129,11 +129,22 @@ def seen_versions(
 ) -> tuple[SplitVersion, ...]:
     """Every split version whose records a next holdout of the site must not hold, oldest first."""
     task, stack = config.task.name, config.stack
-    pooled = current_split(workspace, task, stack, opened_holdouts(workspace, task, ALL_SITES))
+    shared = [
+        current_split(workspace, task, stack, opened_holdouts(workspace, task, site), site)
+        for site in shared_sites(config)
+    ]
     found = [
-        v for split in (pooled, current) if split is not None for v in lineage(workspace.home, split, stack)
+        version
+        for split in (*shared, current)
+        if split is not None
+        for version in lineage(workspace.home, split, stack)
     ]
     return tuple({version.dvc_hash: version for version in found}.values())
+
+
+def shared_sites(config: RunConfig) -> tuple[str, ...]:
+    """The sites whose splits every other site counts as seen: the pooled one, and that of `fallback_site`."""
+    return tuple(dict.fromkeys((ALL_SITES, config.fallback_site)))
 
 
 def _kept(workspace: Workspace, records: Path, config: RunConfig, current: SplitVersion) -> SplitVersion:
