@@ -3,26 +3,44 @@
 A record becomes one user message of three lines: the question, the features, the allowed answers. How numbers
 are written is the base model's choice (`model.numbers`): a small base reads standard deviations in fixed width,
 a large one reads the raw value with its unit. The training statistics behind the first way are part of the
-frozen Renderer, hence of the prompt hash and of every adapter bundle.
+frozen Renderer, hence of the prompt hash and of every adapter bundle. So is the rule by which identifiers are
+masked: what training did not read, serving does not read.
 """
 
 from __future__ import annotations
 
 import math
-import re
-import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+from pydantic import Field
 
-from primum.records import UNPARSED, Frozen
+from primum.answers import parse_answer
+from primum.characters import visible
+from primum.privacy.identifiers import RULES, mask
+from primum.records import Frozen
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from primum.config import ModelConfig, TaskConfig
 
+__all__ = [
+    "NOT_RECORDED",
+    "Masking",
+    "RenderedFeature",
+    "Renderer",
+    "fit_feature",
+    "fit_renderer",
+    "is_free",
+    "is_missing",
+    "one_line",
+    "parse_answer",
+    "render_message",
+    "write_raw",
+    "write_standardised",
+]
 NOT_RECORDED = "not recorded"
 
 
@@ -60,6 +78,14 @@ class RenderedFeature(Frozen):
     sd: float = 1.0
 
 
+class Masking(Frozen):
+    """Which identifiers the model never reads."""
+
+    kinds: tuple[str, ...]
+    rules: int = RULES
+    """The patterns by which they were found (`primum.privacy.identifiers.RULES`)."""
+
+
 class Renderer(Frozen):
     """Everything that decides what the model reads: its content hash is the prompt hash."""
 
@@ -70,6 +96,8 @@ class Renderer(Frozen):
     """Label -> the words the model answers with, in the order of the task's labels."""
     max_text_chars: int | None = None
     """Free text longer than this is cut at the end where the task allows it."""
+    masking: Masking | None = Field(default=None, exclude_if=lambda masking: masking is None)
+    """None: text as it is, as in bundles that knew no masking; their prompt hash stays what it was."""
 
     def message(self, record: Mapping[str, object]) -> str:
         """Render the user message of one record (feature column -> value; missing ones may be None or NaN)."""
@@ -84,19 +112,32 @@ class Renderer(Frozen):
             if self.numbers == "raw":
                 return write_raw(number, feature.unit)
             return write_standardised((number - feature.mean) / feature.sd)
-        text = one_line(str(value))
+        text = self._words(feature, str(value))
         if feature.kind == "text":
             return text if self.max_text_chars is None else text[: self.max_text_chars]
         return feature.words.get(text, text)
 
+    def _words(self, feature: RenderedFeature, value: str) -> str:
+        if self.masking is not None and is_free(feature.kind, feature.words):
+            value = mask(value, self.masking.kinds)
+        return one_line(value) or NOT_RECORDED
+
     def parse(self, answer: str) -> str:
-        """Read a generated answer back into a label, or UNPARSED. See `parse_answer`."""
+        """Read a generated answer back into a label, or UNPARSED. See `primum.answers.parse_answer`."""
         return parse_answer(answer, self.verbalizers)
 
 
 def one_line(text: str) -> str:
-    """Join lines and runs of blanks, so that no value can imitate the prompt's own lines."""
-    return " ".join(text.split())
+    """Join lines and runs of blanks, so that no value can imitate the prompt's own lines.
+
+    Invisible characters are left out (`characters.visible`).
+    """
+    return " ".join(visible(text).split())
+
+
+def is_free(kind: str, values: Mapping[str, str]) -> bool:
+    """Whether a feature of this kind, with these declared values, can hold any words: text and open categories."""
+    return kind == "text" or (kind == "category" and not values)
 
 
 def is_missing(value: object) -> bool:
@@ -133,37 +174,11 @@ def fit_renderer(task: TaskConfig, model: ModelConfig, train: pd.DataFrame) -> R
             fit_feature(f, train[f.column].to_numpy(dtype=float)) if f.kind == "number" else f
             for f in features
         )
+    free = any(is_free(f.kind, f.words) for f in features)
     return Renderer(
-        question=task.prompt.question, numbers=model.numbers, features=features, verbalizers=task.verbalizers
+        question=task.prompt.question,
+        numbers=model.numbers,
+        features=features,
+        verbalizers=task.verbalizers,
+        masking=Masking(kinds=task.privacy.masked) if free and task.privacy.masked else None,
     )
-
-
-_THINKING = re.compile(r"<think>.*?(</think>|\Z)", re.DOTALL | re.IGNORECASE)
-
-
-def parse_answer(answer: str, verbalizers: Mapping[str, str]) -> str:
-    """Return the label whose verbalizer the answer consists of, or UNPARSED.
-
-    A thinking block is left out, whether or not it was closed. The rest must begin with exactly one verbalizer
-    as whole words, and name no other one: "Yes and no" is unparsed.
-    """
-    text = _normalise(_THINKING.sub(" ", answer))
-    found = {label for label, words in verbalizers.items() if re.search(_whole(words), text)}
-    found -= {  # "no" inside "not sure, no growth" counts, but a verbalizer inside a longer found one does not
-        short
-        for short in found
-        for long in found
-        if short != long and re.search(_whole(verbalizers[short]), _normalise(verbalizers[long]))
-    }
-    if len(found) != 1:
-        return UNPARSED
-    label = found.pop()
-    return label if re.match(_whole(verbalizers[label]), text) else UNPARSED
-
-
-def _normalise(text: str) -> str:
-    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
-
-
-def _whole(words: str) -> str:
-    return rf"(?<!\w){re.escape(_normalise(words))}(?!\w)"

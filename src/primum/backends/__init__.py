@@ -85,7 +85,7 @@ def identify_base(model: ModelConfig, stack: StackConfig, root: Path) -> str:
         return FakeBackend(model.name).base_hash
     from primum.backends.base_files import hash_base, locate
 
-    return hash_base(*locate(model, root), model.chat_template)
+    return hash_base(*locate(model, root), model.chat_template, model.thinking)
 
 
 def pretrain_base(config: PretrainConfig, out_dir: Path, progress: Progress | None = None) -> PretrainReport:

@@ -8,14 +8,14 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-import logging
 import re
 from pathlib import Path
 from typing import Literal
 
 import primum
+from primum.backends.hub import fetch
 from primum.config import ModelConfig
-from primum.errors import BadInput, Unavailable
+from primum.errors import BadInput
 
 _TOKENIZER = (
     "tokenizer*",
@@ -25,6 +25,7 @@ _TOKENIZER = (
     "merges.txt",
     "chat_template*",
 )
+_HUB_ID = re.compile(r"[\w-][\w.-]*/[\w.-]+")
 _FILES = ("*.safetensors", "*.safetensors.index.json", "config.json", *_TOKENIZER)
 PLAIN_TEMPLATE = (
     "{{ bos_token if bos_token }}{% for m in messages %}"
@@ -42,42 +43,29 @@ def locate(model: ModelConfig, root: Path) -> tuple[Path, str]:
     folder = root / model.source
     if folder.is_dir():
         return folder, folder.resolve().name
-    if not re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", model.source):
+    if not _HUB_ID.fullmatch(model.source):
         raise BadInput(
             f"model.source: '{model.source}' is neither a folder nor a hub id; "
             "write `embedded`, a folder or owner/name"
         )
     if not re.fullmatch(r"[0-9a-f]{40}", model.revision or ""):
-        raise BadInput(f"model.revision: the hub id '{model.source}' needs a pinned commit (40 hex digits)")
-    return _fetch(model.source, str(model.revision)), f"{model.source}@{model.revision}"
-
-
-def _fetch(hub_id: str, revision: str) -> Path:
-    """The snapshot's folder, from the cache where it is whole: a pinned commit never changes."""
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import LocalEntryNotFoundError, RepositoryNotFoundError, RevisionNotFoundError
-
-    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # its retries are not for the reader
-    patterns = list(_FILES)
-    try:
-        cached = Path(
-            snapshot_download(hub_id, revision=revision, allow_patterns=patterns, local_files_only=True)
-        )
-        if is_whole(cached):
-            return cached
-    except LocalEntryNotFoundError:
-        pass
-    try:
-        return Path(snapshot_download(hub_id, revision=revision, allow_patterns=patterns))
-    except (RepositoryNotFoundError, RevisionNotFoundError):
-        raise BadInput(f"model.source: the hub has no '{hub_id}' at revision {revision[:12]}") from None
-    except LocalEntryNotFoundError:
         raise BadInput(
-            f"model.source: '{hub_id}' is not on this machine and the hub cannot be reached; "
-            f"fetch it where there is a network (hf download {hub_id} --revision {revision}) or give a folder"
-        ) from None
-    except OSError as error:
-        raise Unavailable(f"model.source: '{hub_id}' could not be fetched ({type(error).__name__})") from None
+            f"model.revision: the hub id '{model.source}' needs a pinned commit (40 hex digits); `primum model pin "
+            f"{model.name}` tells the newest one: set it in the model's file or with --set model.revision=COMMIT"
+        )
+    folder = fetch(model.source, str(model.revision), _FILES, is_whole)
+    return folder, f"{model.source}@{model.revision}"
+
+
+def describe(model: ModelConfig) -> str:
+    """The base in a line: where it comes from, at which commit, under which licence."""
+    if model.source == "embedded":
+        return "base primum-base, embedded"
+    licence = f"licence {model.base_licence}" if model.base_licence else "licence not stated (base_licence)"
+    commit = f" at {model.revision[:12]}" if model.revision else ""
+    if not commit and _HUB_ID.fullmatch(model.source):
+        commit = f" (a hub id needs a revision: `primum model pin {model.name}`)"
+    return f"base {model.source}{commit}, {licence}"
 
 
 def is_whole(folder: Path) -> bool:
@@ -91,10 +79,15 @@ def is_whole(folder: Path) -> bool:
     return (folder / "config.json").is_file() and bool(there) and named <= there
 
 
-def hash_base(folder: Path, base_id: str, chat_template: Literal["own", "plain"] = "own") -> str:
+def hash_base(
+    folder: Path,
+    base_id: str,
+    chat_template: Literal["own", "plain"] = "own",
+    thinking: Literal["off", "on"] = "off",
+) -> str:
     """SHA-256 (64 hex digits) over names and contents of weights, config, tokenizer and chat template.
 
-    With the plain template (`model.chat_template`) it is another base: the same record is another prompt. Raises
+    With the plain template or with thinking on it is another base: the same record is another prompt. Raises
     BadInput when weights or tokenizer are missing. Computed once per process while the files stay as they are.
     """
     files = files_of(folder)
@@ -104,9 +97,9 @@ def hash_base(folder: Path, base_id: str, chat_template: Literal["own", "plain"]
     if not names & {"tokenizer.json", "tokenizer.model", "vocab.json"}:
         raise BadInput(f"base model '{base_id}': no tokenizer in {folder}; add tokenizer.json")
     digest = _hash_files(tuple((str(p), p.stat().st_size, p.stat().st_mtime_ns) for p in files))
-    if chat_template == "own":
-        return digest
-    return hashlib.sha256(f"{digest}\0{PLAIN_TEMPLATE}".encode()).hexdigest()
+    if chat_template == "plain":
+        digest = hashlib.sha256(f"{digest}\0{PLAIN_TEMPLATE}".encode()).hexdigest()
+    return digest if thinking == "off" else hashlib.sha256(f"{digest}\0thinking".encode()).hexdigest()
 
 
 def files_of(folder: Path) -> list[Path]:
