@@ -151,7 +151,7 @@ def near_duplicates(
 
 def _inverted_index(texts: Sequence[str], n: int) -> tuple[np.ndarray, csr_array]:
     """Distinct n-grams per text (m,), and the texts x n-grams matrix of those that stand in several texts."""
-    docs, grams = (np.concatenate(part) for part in zip(*_ngrams(texts, n), strict=True))
+    docs, grams = (np.concatenate(part) for part in zip(*ngrams(texts, n), strict=True))
     sizes = np.bincount(docs, minlength=len(texts))
     ordered = np.sort(grams)
     repeated = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
@@ -163,7 +163,7 @@ def _inverted_index(texts: Sequence[str], n: int) -> tuple[np.ndarray, csr_array
     return sizes, csr_array((ones, (docs[several], column[several])), shape=shape)
 
 
-def _ngrams(texts: Sequence[str], n: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def ngrams(texts: Sequence[str], n: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Distinct (text number, 64-bit n-gram hash) pairs; a text of fewer than n words has none."""
     yield np.empty(0, dtype=np.int32), np.empty(0, dtype=np.uint64)
     chunk = np.cumsum([0, *(len(text) for text in texts[:-1])]) // CHUNK_CHARS

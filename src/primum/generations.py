@@ -10,6 +10,7 @@ split names as seen, so a pointer that was set back or a lineage that was forged
 from __future__ import annotations
 
 from contextlib import closing
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from re import fullmatch
@@ -18,6 +19,7 @@ import numpy as np
 import pandas as pd
 
 from primum.config import StackConfig, TaskConfig
+from primum.contamination import checked
 from primum.errors import BadInput, Tampered, Unavailable
 from primum.ledger import Ledger
 from primum.pointer import SPLIT_HASH, pointed, split_name
@@ -173,13 +175,14 @@ def keep(  # noqa: PLR0913 - what a split is made of, and the one before
             "the source now; ids made of the rows' content change with it: name the id column (keys.record_id), or "
             "give the new records a task name of their own"
         )
-    if len(frame) > stays.sum():
+    if len(frame) > stays.sum() and task.split.official is None:
         rotate = f"primum split rotate --task {task.name} --dry-run"
         how = rotate if current.site == ALL_SITES else "the retrain pipeline makes it when they are enough"
         say(
             f"split: generation {current.lineage.generation} is kept; {int((~stays).sum())} new record(s) wait for "
             f"the next holdout ({how})"
         )
+    again = checked(frame, Assignment(part, current.duplicate_groups), task)
     if _same(frame[stays].assign(part=part[stays]), old):
         return current
     refuse_small_classes(frame[stays], task, np.array([PARTS.index(name) for name in part[stays]]))
@@ -191,7 +194,7 @@ def keep(  # noqa: PLR0913 - what a split is made of, and the one before
         origin=current.holdout,
         earlier=(*current.lineage.earlier, current.dvc_hash),
     )
-    again = Assignment(part, current.duplicate_groups, notes)
+    again = replace(again, notes=(*notes, *again.notes))
     return store_split(workspace.home, records, again, task, stack, seed, tree, current.site)
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from primum.config import TaskConfig
+from primum.contamination import checked
 from primum.duplicates import components, duplicate_groups, same_key
 from primum.errors import BadInput
 from primum.split import PARTS, Assignment, part_shares, place, refuse_small_classes
@@ -40,8 +41,8 @@ def rotate(
     stratified by label and site, and the result depends on the two sets of records, the task and the seed only.
     Raises BadInput, with what is missing, when the holdout would hold too few patients or too little of a class.
     """
-    if not records["record_id"].is_unique:
-        raise BadInput("record ids stand twice; give every record an id of its own (keys.record_id)")
+    _refuse_twice(records)
+    _refuse_official(task)
     order = np.argsort(records["record_id"].to_numpy(dtype=object), kind="stable")
     ordered = records.iloc[order]
     group, fresh, copies = _groups(ordered, seen, task)
@@ -57,7 +58,7 @@ def rotate(
     refuse_small_classes(ordered, task, part)
     names = np.empty(len(records), dtype=object)
     names[order] = np.array(PARTS, dtype=object)[part]
-    return Assignment(names, int((np.bincount(copies) > 1).sum()))
+    return checked(records, Assignment(names, int((np.bincount(copies) > 1).sum())), task)
 
 
 def kept_to_judge(patients: pd.Series, task: str, share: float) -> np.ndarray:
@@ -79,8 +80,8 @@ def rotate_site(
     patients were, so that no outcome that may have been watched ever judges. The watched ones go to validation,
     which so is as recent as the holdout, up to its share; all others train. Raises BadInput as `rotate`.
     """
-    if not records["record_id"].is_unique:
-        raise BadInput("record ids stand twice; give every record an id of its own (keys.record_id)")
+    _refuse_twice(records)
+    _refuse_official(task)
     order = np.argsort(records["record_id"].to_numpy(dtype=object), kind="stable")
     ordered = records.iloc[order]
     group, fresh, copies = _groups(ordered, seen, task)
@@ -104,7 +105,7 @@ def rotate_site(
     refuse_small_classes(ordered, task, part)
     names = np.empty(len(records), dtype=object)
     names[order] = np.array(PARTS, dtype=object)[part]
-    return Assignment(names, int((np.bincount(copies) > 1).sum()))
+    return checked(records, Assignment(names, int((np.bincount(copies) > 1).sum())), task)
 
 
 def labels_missing(records: pd.DataFrame, task: TaskConfig) -> int:
@@ -126,6 +127,19 @@ def too_few(records: pd.DataFrame, task: TaskConfig) -> str:
     classes = ", ".join(f"{n} of class '{label}'" for label, n in lacking.items())
     among = f", among them {classes}" if classes else ""
     return f"{more} more labelled patient(s) are needed{among}"
+
+
+def _refuse_twice(records: pd.DataFrame) -> None:
+    if not records["record_id"].is_unique:
+        raise BadInput("record ids stand twice; give every record an id of its own (keys.record_id)")
+
+
+def _refuse_official(task: TaskConfig) -> None:
+    if task.split.official is not None:
+        raise BadInput(
+            f"task '{task.name}': keeps a benchmark's own split, which has one test part and no next holdout; give "
+            "new records a task of their own, without split.official"
+        )
 
 
 def _refuse_few(holdout: pd.DataFrame, task: TaskConfig) -> None:

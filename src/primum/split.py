@@ -40,10 +40,19 @@ def assign(records: pd.DataFrame, task: TaskConfig, seed: int) -> Assignment:
     stratum the parts are filled by largest remainder, in an order that a hash of record id and seed gives;
     what rounding leaves over is carried to the next stratum. The result depends on the set of records, the
     task and the seed only. Raises BadInput, with the numbers, when a part would hold too little of a class
-    or the holdout too few patients.
+    or the holdout too few patients. With `task.split.official` the published parts are kept instead
+    (`primum.official`); with `task.split.contamination` the holdout's texts are searched for in training.
     """
+    from primum.contamination import checked  # both stand on this module
+    from primum.official import keep_official
+
     if not records["record_id"].is_unique:
         raise BadInput("record ids stand twice; give every record an id of its own (keys.record_id)")
+    draw = _draw if task.split.official is None else keep_official
+    return checked(records, draw(records, task, seed), task)
+
+
+def _draw(records: pd.DataFrame, task: TaskConfig, seed: int) -> Assignment:
     order = np.argsort(records["record_id"].to_numpy(dtype=object), kind="stable")
     ordered = records.iloc[order]
     copies = duplicate_groups(ordered, task)
@@ -54,7 +63,7 @@ def assign(records: pd.DataFrame, task: TaskConfig, seed: int) -> Assignment:
     names = np.empty(len(records), dtype=object)
     names[order] = np.array(PARTS, dtype=object)[part]
     notes = _notes(ordered, task, part, np.bincount(group))
-    _refuse_small_holdout(ordered, task, part, notes)
+    refuse_small_holdout(ordered, task, part, notes)
     refuse_small_classes(ordered, task, part, notes)
     return Assignment(names, int((np.bincount(copies) > 1).sum()), notes)
 
@@ -170,9 +179,10 @@ def apportion(quota: np.ndarray, total: int) -> np.ndarray:
     return seats.astype(np.int64)
 
 
-def _refuse_small_holdout(
+def refuse_small_holdout(
     records: pd.DataFrame, task: TaskConfig, part: np.ndarray, notes: tuple[str, ...]
 ) -> None:
+    """Raise BadInput where the holdout (index into PARTS) would hold too few patients."""
     split, why = task.split, "".join(f"; {note}" for note in notes)
     patients = records.loc[part == PARTS.index("test"), "patient_id"].nunique()
     if patients < split.min_test:

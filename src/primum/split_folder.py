@@ -58,7 +58,9 @@ def write_parts(  # noqa: PLR0913 - what a split is made of
     manifest = {
         "task": task.name,
         "seed": seed,
-        "split": task.split.model_dump(mode="json"),
+        "split": task.split.model_dump(
+            mode="json", exclude_none=True
+        ),  # what is not asked for is no part of it
         "counts": counts,
         "patients": patients,
         "duplicate_groups": assignment.duplicate_groups,

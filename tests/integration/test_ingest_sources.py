@@ -57,9 +57,13 @@ def write(kind: str, folder: Path) -> dict[str, Any]:
     if kind == "parquet":
         FRAME.to_parquet(folder / "data.parquet")
         return {"kind": "parquet", "path": "data.parquet"}
-    if kind == "jsonl":
+    if kind in ("jsonl", "json array", "json object"):
         rows = json.loads(FRAME.to_json(orient="records", date_format="iso"))
         rows[1]["age"] = "61.0"
+        if kind != "jsonl":
+            whole = rows if kind == "json array" else {row.pop("id"): row for row in rows}
+            (folder / "data.json").write_text(json.dumps(whole, indent=1))
+            return {"kind": "json", "path": "data.json"}
         (folder / "data.jsonl").write_text("\n".join(json.dumps(row) for row in rows))
         return {"kind": "jsonl", "path": "data.jsonl"}
     import datasets
@@ -72,7 +76,10 @@ def write(kind: str, folder: Path) -> dict[str, Any]:
     return {"kind": "huggingface", "path": "dict", "split": "training"}
 
 
-@pytest.mark.parametrize("kind", ["csv", "csv.gz", "parquet", "jsonl", "huggingface", "huggingface dict"])
+KINDS = ["csv", "csv.gz", "parquet", "jsonl", "json array", "json object", "huggingface", "huggingface dict"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_gives_the_same_file(tmp_path: Path, kind: str) -> None:
     reference = ingest(demo(write("csv", tmp_path)), tmp_path, tmp_path / "reference", 1)
     report = ingest(demo(write(kind, tmp_path)), tmp_path, tmp_path / "out", 1)
@@ -95,6 +102,56 @@ def test_huggingface_sources_that_do_not_load(tmp_path: Path) -> None:
     hub = demo({"kind": "huggingface", "name": "nobody/nothing", "revision": "abc"})
     with pytest.raises((BadInput, Unavailable), match="nobody/nothing@abc"):
         ingest(hub, tmp_path, tmp_path / "out", 1)
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "json", "parquet"])
+def test_values_inside_values(tmp_path: Path, kind: str) -> None:
+    """A struct's member is the column `outer.inner`, a list of texts one text; what is missing in them is missing."""
+    rows: list[dict[str, Any]] = [
+        {"id": 1, "said": {"by": {"whom": "nurse"}, "what": ["It hurts.", "A lot."]}, "outcome": 0},
+        {"id": 2, "said": {"by": None, "what": []}, "outcome": 1},
+        {"id": 3, "said": None, "outcome": 1},
+    ]
+    text = "\n".join(map(json.dumps, rows)) if kind == "jsonl" else json.dumps(rows)
+    (tmp_path / "data").write_text(text)
+    if kind == "parquet":
+        pq.write_table(pa.Table.from_pylist(rows), tmp_path / "data")
+    task = demo({"kind": kind, "path": "data"})
+    features = [
+        {"column": "said.by.whom", "kind": "category"},
+        {"column": "said.what", "kind": "text"},
+    ]
+    plain = task.model_dump() | {"features": features, "keys": {"record_id": "id"}}
+    report = ingest(TaskConfig.model_validate(plain), tmp_path, tmp_path / "out", 1)
+    records = pd.read_parquet(report.path)
+    assert records["said.what"].tolist()[:1] == ["It hurts. A lot."]
+    assert records["said.by.whom"].tolist()[:1] == ["nurse"]
+    assert report.missing == {"said.by.whom": 2, "said.what": 2}
+    plain["features"] = [{"column": "said.by.who", "kind": "category"}]
+    with pytest.raises(BadInput, match=r"the nearest column is 'said\.by\.whom'"):
+        ingest(TaskConfig.model_validate(plain), tmp_path, tmp_path / "out", 1)
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        ("", "data.json: the file is empty"),
+        ("[]", "data.json: the file is empty"),
+        ("3", "data.json: holds no records; the file must be an array or an object of objects"),
+        (
+            '{"id": 1}\n{"id": 2}',
+            "data.json, line 2: not valid JSON; write one array of objects, or `kind: jsonl`",
+        ),
+        ('{"data": [{"id": 1}]}', "data.json, row 1: not a JSON object"),
+        ('[{"id": 1}, 2]', "data.json, row 2: not a JSON object"),
+        ("\udcff", "data.json, byte 0: not UTF-8"),
+    ],
+)
+def test_json_that_holds_no_records(tmp_path: Path, content: str, line: str) -> None:
+    (tmp_path / "data.json").write_bytes(content.encode("utf-8", "surrogateescape"))
+    with pytest.raises(BadInput) as problem:
+        ingest(demo({"kind": "json", "path": "data.json"}), tmp_path, tmp_path / "out", 1)
+    assert line in str(problem.value)
 
 
 def test_parquet_with_nested_values(tmp_path: Path) -> None:
@@ -124,6 +181,8 @@ EXPECTED: dict[str, dict[str, Any]] = {
     "heart": {"rows": 597, "label_counts": {"absent": 352, "present": 245}},
     "stroke": {"rows": 14375, "label_counts": {"independent": 5037, "dead_or_dependent": 9338}},
     "indo_rct": {"rows": 577, "label_counts": {"no_pancreatitis": 500, "pancreatitis": 77}},
+    "pubmedqa": {"rows": 500, "label_counts": {"yes": 276, "no": 169, "maybe": 55}},
+    "mts_header": {"rows": 1501, "sites": ("all",)},
     "ecg_afib": {"rows": 1948, "patients": 1682, "label_counts": {"nAFIB": 957, "AFIB": 991}},
 }
 
@@ -199,7 +258,21 @@ def test_numbers_for_times_in_parquet(tmp_path: Path, seen: list[float], looks: 
         ingest(demo({"kind": "parquet", "path": "data.parquet"}), tmp_path, tmp_path / "out", 1)
 
 
-@pytest.mark.parametrize("leak", ["num", "bleed", "FDEAD", "EXPDD", "dead_6m", "OCCODE", "ID14", "scp_codes"])
+LEAKS = [
+    "num",
+    "bleed",
+    "FDEAD",
+    "EXPDD",
+    "dead_6m",
+    "OCCODE",
+    "ID14",
+    "scp_codes",
+    "LONG_ANSWER",
+    "section_text",
+]
+
+
+@pytest.mark.parametrize("leak", LEAKS)
 def test_no_shipped_task_reads_an_outcome(project: Path, leak: str) -> None:
     for file in (project / "configs" / "tasks").glob("*.yaml"):
         task = load_run(project / "configs", None, {"task": file.stem}).task

@@ -4,6 +4,7 @@ A run is a task, a model, a gate and a stack, each named (a file under configs/)
 differences from the defaults only. Unknown keys are refused with the nearest known one.
 """
 
+from primum.config.compare import CompareConfig
 from primum.config.gate import (
     BalanceCheck,
     CalibrationCheck,
@@ -15,8 +16,11 @@ from primum.config.gate import (
     SubgroupCheck,
 )
 from primum.config.loading import load_run, parse_overrides, read_yaml, validate
+from primum.config.privacy import PrivacyConfig
 from primum.config.run import DEFAULTS, SECTIONS, ModelConfig, Remote, RunConfig, StackConfig
 from primum.config.sites import DriftConfig, RetrainConfig
+from primum.config.source import Source, SourcePart
+from primum.config.split import Contamination, OfficialSplit, SplitConfig
 from primum.config.task import (
     Feature,
     Keys,
@@ -24,8 +28,6 @@ from primum.config.task import (
     Metric,
     OperatingPoint,
     PromptConfig,
-    Source,
-    SplitConfig,
     Subgroup,
     TaskConfig,
 )
@@ -36,6 +38,8 @@ __all__ = [
     "BalanceCheck",
     "CalibrationCheck",
     "CheckConfig",
+    "CompareConfig",
+    "Contamination",
     "CoverageCheck",
     "DriftConfig",
     "Feature",
@@ -45,13 +49,16 @@ __all__ = [
     "MarginCheck",
     "Metric",
     "ModelConfig",
+    "OfficialSplit",
     "OperatingPoint",
     "ParsedCheck",
+    "PrivacyConfig",
     "PromptConfig",
     "Remote",
     "RetrainConfig",
     "RunConfig",
     "Source",
+    "SourcePart",
     "SplitConfig",
     "StackConfig",
     "Subgroup",

@@ -69,6 +69,16 @@ class CoverageCheck(CheckConfig):
     """Sites with fewer holdout records are listed as not assessed."""
 
 
+class PrivacyCheck(CheckConfig):
+    """Does the candidate give away whom it was trained on?"""
+
+    required: bool = False
+    max_auroc: float = Field(default=0.6, gt=0.5, lt=1)
+    """How well training records may be told from holdout records by what the candidate says of them."""
+    max_exposure: float = Field(default=2.0, gt=1.45)
+    """Mean exposure, in bits, that canaries may have (`model.recipe.canaries`); 1.44 is no trace at all."""
+
+
 class GateConfig(Frozen):
     """What a candidate must show. Hashed into the evidence."""
 
@@ -90,4 +100,5 @@ class GateConfig(Frozen):
     coverage: CoverageCheck = CoverageCheck()
     net_benefit: CheckConfig = CheckConfig()
     subgroups: SubgroupCheck = SubgroupCheck()
+    privacy: PrivacyCheck = PrivacyCheck()
     latency: CheckConfig = CheckConfig()

@@ -10,6 +10,7 @@ from pydantic import Field, field_validator, model_validator
 from primum import moments
 from primum.backends.base import Recipe
 from primum.config.cloud import CloudConfig
+from primum.config.compare import CompareConfig
 from primum.config.gate import GateConfig
 from primum.config.sites import DriftConfig, RetrainConfig
 from primum.config.task import Name, TaskConfig
@@ -23,7 +24,7 @@ class ModelConfig(Frozen):
     source: str = "embedded"
     """`embedded` (primum-base), a folder, or a hub id."""
     revision: str | None = None
-    """The pinned commit of a hub id."""
+    """The pinned commit of a hub id, 40 hex digits; `primum model pin NAME` tells the newest one."""
     numbers: Literal["standardised", "raw"] = "raw"
     """How the prompt writes numbers for this base."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "float32"
@@ -36,11 +37,22 @@ class ModelConfig(Frozen):
     """auto: flash attention where it is installed and the device has it, else PyTorch's sdpa."""
     chat_template: Literal["own", "plain"] = "own"
     """plain: `User: ... Assistant:`, for a base whose tokenizer brings no template."""
+    thinking: Literal["off", "on"] = "off"
+    """Of reasoning models. off: the answer follows the prompt, an empty thought between them where the template
+    opens one. on: only for generating text."""
     max_length: int | None = None
     """Context in tokens; the model's own by default."""
     recipe: Recipe = Recipe()
     licence: str | None = None
     """Licence of the adapters, as a Hugging Face id (mit, apache-2.0, other ...); the card leaves it open without."""
+    base_licence: str | None = None
+    """Licence of the base, as a Hugging Face id; shown before it is fetched. Some of them bind adapters too."""
+
+    @field_validator("thinking", mode="before")
+    @classmethod
+    def _switch(cls, thinking: Any) -> Any:
+        """YAML reads on and off as true and false."""
+        return ("on" if thinking else "off") if isinstance(thinking, bool) else thinking
 
 
 class Remote(Frozen):
@@ -123,6 +135,7 @@ class RunConfig(Frozen):
     stack: StackConfig = StackConfig()
     drift: DriftConfig = DriftConfig()
     retrain: RetrainConfig = RetrainConfig()
+    compare: CompareConfig = CompareConfig()
     seed: int = Field(default=42, ge=0, lt=2**32, strict=True)
     site: str = Field(default=ALL_SITES, min_length=1)
     """Only the records of this site; `all`: of every site."""
@@ -130,6 +143,12 @@ class RunConfig(Frozen):
     """Whose champion serves a site that has none of its own; by default the one trained on all sites."""
     at: datetime | None = None
     """Run as on that day: later records, and outcomes not known by then, do not exist. Now by default."""
+
+    @field_validator("site", "fallback_site", mode="before")
+    @classmethod
+    def _named_by_a_number(cls, site: Any) -> Any:
+        """YAML and --set read the site `2` as a number; yes and no are no names."""
+        return str(site) if isinstance(site, int) and not isinstance(site, bool) else site
 
     @field_validator("at", mode="before")
     @classmethod

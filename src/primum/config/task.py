@@ -6,36 +6,13 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from primum.config.privacy import PrivacyConfig
+from primum.config.source import Source
+from primum.config.split import SplitConfig
 from primum.records import UNPARSED, Frozen
 
 Metric = Literal["macro_f1", "accuracy", "balanced_accuracy"]
 Name = Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$", max_length=64)
-
-
-class Source(Frozen):
-    """Where the records come from."""
-
-    kind: Literal["csv", "parquet", "jsonl", "sklearn", "huggingface"] = "csv"
-    path: str | None = None
-    """File or folder, relative to the project root (csv, parquet, jsonl; huggingface: a local dataset folder)."""
-    name: str | None = None
-    """sklearn: the bundled set, such as `breast_cancer`. huggingface: the hub id."""
-    revision: str | None = None
-    """huggingface: the pinned commit; required for a hub id."""
-    split: str = "train"
-    """huggingface: which split of the dataset."""
-    sample: int | None = Field(default=None, gt=0)
-    """Keep a seeded random sample of this many records."""
-
-    @model_validator(mode="after")
-    def _complete(self) -> Self:
-        if self.kind in ("csv", "parquet", "jsonl") and not self.path:
-            raise ValueError(f"a {self.kind} source needs `path`")
-        if self.kind == "sklearn" and not self.name:
-            raise ValueError("an sklearn source needs `name`, such as breast_cancer")
-        if self.kind == "huggingface" and not self.path and not (self.name and self.revision):
-            raise ValueError("a huggingface source needs `path`, or `name` with a pinned `revision`")
-        return self
 
 
 class Keys(Frozen):
@@ -151,29 +128,6 @@ class Subgroup(Frozen):
         return self
 
 
-class SplitConfig(Frozen):
-    """How records are divided. The parts are shares of patients."""
-
-    train: float = Field(default=0.5, gt=0, lt=1)
-    validation: float = Field(default=0.15, gt=0, lt=1)
-    test: float = Field(default=0.35, gt=0, lt=1)
-    min_per_class: int = Field(default=5, ge=1)
-    """Records of each class that every part must hold."""
-    min_test: int = Field(default=30, ge=10)
-    """Patients that the holdout must hold."""
-    near_duplicate_ngram: int = Field(default=8, ge=2)
-    """Words per n-gram when free texts are compared."""
-    near_duplicate_overlap: float = Field(default=0.5, gt=0, le=1)
-    """Two texts that share at least this part of the shorter one's n-grams stay on one side."""
-
-    @model_validator(mode="after")
-    def _whole(self) -> Self:
-        total = self.train + self.validation + self.test
-        if abs(total - 1) > 1e-9:
-            raise ValueError(f"train + validation + test must be 1, not {total:g}")
-        return self
-
-
 class OperatingPoint(Frozen):
     """The rule by which the threshold for the positive class is chosen on validation (binary tasks)."""
 
@@ -218,6 +172,7 @@ class TaskConfig(Frozen):
     subgroups: tuple[Subgroup, ...] = ()
     """Features (sex, age bands ...) in whose every group the adapter must do no harm; sites always count."""
     split: SplitConfig = SplitConfig()
+    privacy: PrivacyConfig = PrivacyConfig()
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -254,7 +209,22 @@ class TaskConfig(Frozen):
         if self.label.matures_after_days and self.keys.time is None:
             raise ValueError("label.matures_after_days: needs keys.time, the column of the record's time")
         self._check_subgroups()
+        self._check_official()
         return self
+
+    def _check_official(self) -> None:
+        official, by_parts = self.split.official, any(part.part for part in self.source.parts)
+        if by_parts and official is None:
+            raise ValueError(
+                "source.parts: `part` keeps an official split; say `split: {official: {}}` as well"
+            )
+        if official is not None and by_parts != (official.column is None):
+            raise ValueError(
+                "split.official: name the column that holds the benchmark's own split, or give every one of "
+                "source.parts its `part`; one of the two"
+            )
+        if official is not None and official.column in [f.column for f in self.features]:
+            raise ValueError(f"features: '{official.column}' is the official split, which no model may see")
 
     def _check_subgroups(self) -> None:
         kinds = {f.column: f.kind for f in self.features}

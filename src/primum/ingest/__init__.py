@@ -7,7 +7,7 @@ file depends on the records and not on their order.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -21,24 +21,18 @@ from primum import moments
 from primum.backends.base import Progress
 from primum.config import TaskConfig
 from primum.errors import BadInput
-from primum.ingest import checks, columns, identity, notes, scope, times
+from primum.ingest import checks, columns, identity, mix, notes, scope, screening, times
+from primum.ingest.canonical import MATURED, ROW, mask_of, read_rows, wanted
 from primum.ingest.place import Place
 from primum.ingest.scope import Scope
 from primum.ingest.sites import check_sites, look_alikes
-from primum.ingest.sources import Opened, open_file, open_source
+from primum.ingest.sources import Opened, open_file, open_sources
 from primum.ingest.stored import by_site, write
 from primum.records import ALL_SITES, IngestReport
 
 __all__ = ["by_site", "ingest", "ingest_unlabelled", "ingest_window"]
 
-KEYS = ("record_id", "patient_id", "site", "time", "label")
-"""The canonical columns before the features."""
-MATURED = "matured"
-"""The column that `ingest_window` adds."""
-TWICE_SHARE = 0.1
-"""From this share of identical rows on, a note asks whether a batch was delivered twice."""
-TWICE = "was a batch delivered twice? with a column of ids (keys.record_id) such rows are kept once"
-FILE_KINDS = {".csv": "csv", ".parquet": "parquet", ".jsonl": "jsonl"}
+FILE_KINDS = {".csv": "csv", ".parquet": "parquet", ".jsonl": "jsonl", ".json": "json"}
 
 
 def ingest(  # noqa: PLR0913 - the keywords say which records are meant
@@ -54,9 +48,10 @@ def ingest(  # noqa: PLR0913 - the keywords say which records are meant
 ) -> IngestReport:
     """Write the task's labelled records to `out/records.parquet`, sorted by record id.
 
-    Paths of the source are relative to `root`; `seed` draws `source.sample`, from what is left. With `site` only
-    that site's records are kept, with `at` only those that exist then; in any case only those whose outcome is
-    known at `at`, or at `now`, the clock (the current time by default). Notes and `left_out` count the others.
+    Paths of the source are relative to `root`; `seed` draws by the weights of a mix, and `source.sample`. With
+    `site` only that site's records are kept, with `at` only those that exist then; in any case only those whose
+    outcome is known at `at`, or at `now`, the clock (by default the current time). Notes and `left_out` count the
+    others.
     Raises BadInput with file, row and column for the first problem anywhere in the source, or with the rule that
     leaves no record; Unavailable where the disk or a hub fails. Nothing is written then.
     """
@@ -66,6 +61,9 @@ def ingest(  # noqa: PLR0913 - the keywords say which records are meant
     checks.check_classes(_counts(found.table, task), name, column)
     table, remarks, left_out = _chosen(found, task, meant)
     del found  # the whole table need not stay beside what was chosen
+    kept, drawn = mix.draw(table["record_id"].to_pylist(), task.source.parts, seed)
+    remarks += drawn
+    table = table if kept is None else table.take(kept)
     size = task.source.sample
     if size is not None:
         remarks.append(f"sample: {min(size, len(table))} of {len(table)} labelled rows kept (seed {seed})")
@@ -102,7 +100,7 @@ def ingest_window(  # noqa: PLR0913 - the keywords say which records are meant
 def ingest_unlabelled(
     task: TaskConfig, file: Path, out: Path, progress: Progress | None = None
 ) -> IngestReport:
-    """Write the records of `file` (csv, csv.gz, jsonl, parquet) for prediction to `out/records.parquet`.
+    """Write the records of `file` (csv, jsonl, json, parquet) for prediction to `out/records.parquet`.
 
     The same checks as `ingest` without the label: a label column in the file is not read, `label` is null.
     One more column, `row` (int64), is the record's row in the file. A time may lie in the future here, as that of a
@@ -111,25 +109,13 @@ def ingest_unlabelled(
     suffix = (file.with_suffix("") if file.suffix == ".gz" else file).suffix.lower()
     if suffix not in FILE_KINDS:
         raise BadInput(f"{file}: unknown kind of file; give one of {', '.join(FILE_KINDS)}")
-    opened = open_file(FILE_KINDS[suffix], file, str(file), _wanted(task, labelled=False))
-    table, remarks = _table(task, opened, labelled=False, progress=progress)
+    opened = open_file(FILE_KINDS[suffix], file, str(file), wanted(task, labelled=False))
+    table, remarks = read_rows(task, opened, labelled=False, progress=progress)
     checks.check_ids(table, opened.name, task)
     checks.check_patients(table, opened.name, task)
-    table = table.append_column("row", pa.array(np.arange(1, len(table) + 1)))
-    return _finish(task, table, remarks, out)
-
-
-def _wanted(task: TaskConfig, labelled: bool) -> dict[str, str]:
-    """Source column -> the task key that names it. Raises BadInput where the task cannot be ingested."""
-    keys = {v: f"keys.{k}" for k, v in task.keys.model_dump().items() if v is not None}
-    label = {task.label.column: "label.column"} if labelled else {}
-    for feature in task.features:
-        where = f"task '{task.name}', feature '{feature.column}'"
-        if feature.column in (*KEYS, "row", MATURED):
-            raise BadInput(f"{where}: is the name of a canonical column; rename it in source and task")
-        if feature.values and feature.kind != "category":
-            raise BadInput(f"{where}: `values` are for categories; add `kind: category`")
-    return keys | label | {f.column: "features" for f in task.features}
+    table = table.append_column(ROW, pa.array(np.arange(1, len(table) + 1)))
+    # Identifiers stay here: the adapter's own rule masks them when a record is rendered.
+    return _finish(task, table, [*remarks, *screening.screen_instructions(table, task)], out)
 
 
 @dataclass(frozen=True)
@@ -147,9 +133,38 @@ class _Found:
 
 def _source(task: TaskConfig, root: Path, meant: Scope, progress: Progress | None) -> _Found:
     """All labelled and unlabelled records of the task's source. Raises BadInput, for its sites and times too."""
-    opened = open_source(task.source, root, _wanted(task, labelled=True))
-    table, remarks = _table(task, opened, labelled=True, progress=progress)
-    again = checks.repeated(table, opened.name, task)
+    opened = open_sources(task.source, root, wanted(task, labelled=True))
+    found = [_checked(task, one, meant, progress) for one in opened]
+    whole = found[0] if task.source.kind != "mix" else _mixed(found, task)
+    sites = pc.unique(whole.table["site"]).to_pylist()
+    check_sites(sites, task, whole.name, meant.site)
+    return replace(whole, remarks=[*whole.remarks, *look_alikes(sites, meant.site)])
+
+
+def _mixed(found: list[_Found], task: TaskConfig) -> _Found:
+    """The records of all parts of a mix as those of one source."""
+    names = [part.name for part in task.source.parts]
+    mix.check_labels({n: pc.unique(f.table["label"]).to_pylist() for n, f in zip(names, found, strict=True)})
+    table = pa.concat_tables([one.table for one in found])
+    if len(set(names)) == 1 and task.keys.site is None:  # the official parts of one dataset
+        table = table.set_column(2, "site", pa.array([ALL_SITES] * len(table)))
+    ends = [one.ends for one in found if one.ends is not None]
+    return _Found(
+        " + ".join(dict.fromkeys(names)),
+        table,
+        pd.DatetimeIndex(ends[0].append(ends[1:])) if ends else None,
+        [f"{name}: {remark}" for name, one in zip(names, found, strict=True) for remark in one.remarks],
+        dict(sum((Counter(one.left_out) for one in found), Counter())),
+    )
+
+
+def _checked(task: TaskConfig, opened: Opened, meant: Scope, progress: Progress | None) -> _Found:
+    """The records of one opened source. Messages name its own rows."""
+    table, remarks = read_rows(task, opened, labelled=True, progress=progress)
+    again = checks.repeated(
+        table.drop_columns([ROW]) if ROW in table.column_names else table, opened.name, task
+    )
+    remarks = [*opened.notes, *remarks]
     checks.check_patients(table, opened.name, task)
     ends, left_out = None, {}
     if task.keys.time is not None:
@@ -158,9 +173,9 @@ def _source(task: TaskConfig, root: Path, meant: Scope, progress: Progress | Non
             moments.begins_all(table["time"]), Place(opened.name, 1, task.keys.time), meant.now
         )
         remarks += times.zones(table["time"])
-    sites = pc.unique(table["site"]).to_pylist()
-    check_sites(sites, task, opened.name, meant.site)
-    remarks += look_alikes(sites, meant.site)
+    remarks += screening.screen_instructions(table, task)
+    table, screened = screening.screen_identifiers(table, task, opened.name)
+    remarks += screened
     if again.any():
         left_out["repeated"] = int(again.sum())
         remarks.append(f"{left_out['repeated']} row(s) were delivered twice and are kept once")
@@ -187,85 +202,6 @@ def _chosen(found: _Found, task: TaskConfig, meant: Scope) -> tuple[pa.Table, li
     return table, remarks, found.left_out | chosen.left_out
 
 
-def _table(
-    task: TaskConfig, opened: Opened, labelled: bool, progress: Progress | None
-) -> tuple[pa.Table, list[str]]:
-    """Every row of the source in canonical columns, plus a mask of disguises per feature; and remarks."""
-    chunks = list(_canonical_chunks(task, opened, labelled, progress))
-    if not chunks:
-        raise BadInput(f"{opened.name}: the file holds no rows")
-    table = pa.concat_tables([chunk for chunk, _ in chunks])
-    remarks = []
-    if task.keys.record_id is None:
-        hashes = [h for _, hashes in chunks for h in hashes]
-        same = len(hashes) - len(set(hashes))
-        remarks += [f"{same} row(s) are identical to an earlier one"] if same else []
-        remarks += [TWICE] if same >= TWICE_SHARE * len(hashes) else []
-        table = table.set_column(0, "record_id", pa.array(identity.ids_from(hashes), pa.string()))
-    if task.keys.patient_id is None:
-        table = table.set_column(1, "patient_id", table["record_id"])
-    return table, remarks
-
-
-def _canonical_chunks(
-    task: TaskConfig, opened: Opened, labelled: bool, progress: Progress | None
-) -> Iterator[tuple[pa.Table, list[str]]]:
-    schema = checks.build_schema(task, labelled)
-    words = {
-        f.column: columns.declared({v: v for v in f.values}, f"task '{task.name}', feature '{f.column}'")
-        for f in task.features
-        if f.values
-    }
-    classes = {raw: name for name, values in task.label.classes.items() for raw in values}
-    words["label"] = columns.declared(classes, f"task '{task.name}', label")
-    done = 0
-    for raw in opened.chunks:
-        if not len(raw):
-            continue
-        place = Place(opened.name, done + 1, "")
-        chunk = _read(task, raw.combine_chunks(), place, labelled)
-        checks.check_chunk(schema, chunk, place, task.label.column)
-        for column, meanings in words.items():
-            at = chunk.column_names.index(column)
-            chunk = chunk.set_column(at, column, columns.recode(chunk[column], meanings))
-        done += len(chunk)
-        yield chunk, [] if task.keys.record_id else identity.content_hashes(chunk)
-        total = opened.total or done + 1  # unknown for text files
-        if progress and done < total:
-            progress("ingest", done, total)
-    if progress:
-        progress("ingest", done, done)
-
-
-def _read(task: TaskConfig, raw: pa.Table, place: Place, labelled: bool) -> pa.Table:
-    """One chunk's columns in canonical form, values still as the source writes them."""
-
-    def at(column: str) -> tuple[pa.Array, Place]:
-        return raw[column].combine_chunks(), place._replace(column=column)
-
-    nothing = pa.nulls(len(raw), pa.string())
-    result: dict[str, pa.Array] = dict.fromkeys(KEYS, nothing)
-    result["site"] = pa.array(["all"] * len(raw))
-    for key in ("record_id", "patient_id", "site"):
-        column = getattr(task.keys, key)
-        if column is not None:
-            result[key] = columns.read_key(*at(column), f"keys.{key}")
-    if task.keys.time is not None:
-        result["time"] = times.read_time(*at(task.keys.time))
-    if labelled:
-        result["label"] = columns.read_word(*at(task.label.column))
-    masks = {}
-    for feature in task.features:
-        result[feature.column], masks[_mask(feature.column)] = columns.read_feature(
-            *at(feature.column), feature
-        )
-    return pa.table(result | masks)
-
-
-def _mask(column: str) -> str:
-    return f"disguised:{column}"
-
-
 def _counts(table: pa.Table, task: TaskConfig) -> dict[str, int]:
     found = {entry["values"]: entry["counts"] for entry in pc.value_counts(table["label"]).to_pylist()}
     return {label: int(found.get(label, 0)) for label in task.labels}
@@ -276,8 +212,8 @@ def _finish(
 ) -> IngestReport:
     """Sort, count and write."""
     table = table.sort_by("record_id")
-    disguised = {f.column: pc.sum(table[_mask(f.column)]).as_py() or 0 for f in task.features}
-    table = table.drop_columns([_mask(f.column) for f in task.features])
+    disguised = {f.column: pc.sum(table[mask_of(f.column)]).as_py() or 0 for f in task.features}
+    table = table.drop_columns([mask_of(f.column) for f in task.features])
     path = out / "records.parquet"
     return IngestReport(
         path=str(path),

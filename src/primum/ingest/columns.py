@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from primum.config import Feature
 from primum.errors import BadInput
 from primum.ingest.files import CELL_BYTES, TOO_LARGE
+from primum.ingest.nested import joined
 from primum.ingest.place import Place
 
 MISSING_TEXT = pa.array(["", "nan", "NaN", "<NA>", "NaT"])
@@ -33,9 +34,13 @@ def canonical(value: object) -> str:
 
 
 def read_text(array: pa.Array, place: Place) -> pa.Array:
-    """The column as trimmed text, null where not recorded. Raises BadInput for nested or huge values."""
+    """The column as trimmed text, null where not recorded; a list of texts is one text.
+
+    Raises BadInput for other nested values and for huge ones.
+    """
     if pa.types.is_dictionary(array.type):
         array = array.dictionary_decode()
+    array = joined(array)
     if (
         pa.types.is_nested(array.type)
         or pa.types.is_binary(array.type)

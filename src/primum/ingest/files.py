@@ -1,4 +1,4 @@
-"""CSV, JSONL and Parquet files as streams of Arrow tables; what is wrong with a file is said with its row.
+"""CSV, JSON, JSONL and Parquet files as streams of Arrow tables; what is wrong with a file is said with its row.
 
 CSV goes through Python's own reader in strict mode: it is exact about rows, quotes and cell sizes where
 Arrow's faster reader swallows the rest of a file after an unclosed quote.
@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from primum.errors import BadInput
+from primum.ingest.nested import JOIN, is_texts, keys_of, names_of, outer_names, select, value_of
 from primum.ingest.place import Place
 
 CELL_BYTES = 1_000_000
@@ -114,11 +115,22 @@ def _broken(cell: str) -> bool:
 
 def jsonl_rows(path: Path, name: str, wanted: Sequence[str], size: int) -> Stream:
     """Keys that occur in the first rows of a JSONL file, and its rows in tables of text columns."""
-    records = _records(path, name)
+    return _objects(_records(path, name), name, wanted, size)
+
+
+def json_rows(path: Path, name: str, wanted: Sequence[str], size: int) -> Stream:
+    """As `jsonl_rows` of a file that is one JSON array of objects, or one object of objects.
+
+    Of the latter each key is the column `id`, unless its object has an `id` of its own. The file is read whole.
+    """
+    return _objects(_entries(path, name), name, wanted, size)
+
+
+def _objects(records: Iterator[dict[str, Any]], name: str, wanted: Sequence[str], size: int) -> Stream:
     head = list(itertools.islice(records, size))
     if not head:
         raise BadInput(f"{name}: {EMPTY}")
-    keys = list(dict.fromkeys(key for record in head for key in record))
+    keys = list(dict.fromkeys(key for record in head for key in keys_of(record)))
     return keys, _jsonl_chunks(head, records, name, wanted, size)
 
 
@@ -128,7 +140,7 @@ def _jsonl_chunks(
     first, block = 1, head
     while block:
         places = {column: Place(name, first, column) for column in wanted}
-        cells = {c: [_cell(r.get(c), p, i) for i, r in enumerate(block)] for c, p in places.items()}
+        cells = {c: [_cell(value_of(r, c), p, i) for i, r in enumerate(block)] for c, p in places.items()}
         yield pa.table([_utf8(cells[c], p) for c, p in places.items()], names=list(wanted))
         first += len(block)
         block = list(itertools.islice(records, size))
@@ -149,9 +161,33 @@ def _records(path: Path, name: str) -> Iterator[dict[str, Any]]:
             yield record
 
 
+def _entries(path: Path, name: str) -> Iterator[dict[str, Any]]:
+    with reading(name), _open(path, text=False) as file:
+        content = file.read()
+    try:
+        found = json.loads(content.decode("utf-8-sig")) if content.strip() else []
+    except UnicodeDecodeError as error:
+        raise BadInput(f"{name}, byte {error.start}: {NOT_UTF8}") from None
+    except (json.JSONDecodeError, RecursionError) as error:
+        where = f", line {error.lineno}" if isinstance(error, json.JSONDecodeError) else ""
+        mend = "write one array of objects, or `kind: jsonl` for one object per line"
+        raise BadInput(f"{name}{where}: not valid JSON; {mend}") from None
+    if not isinstance(found, dict | list):
+        raise BadInput(f"{name}: holds no records; the file must be an array or an object of objects")
+    entries = list(found.items()) if isinstance(found, dict) else [("", entry) for entry in found]
+    for row, (key, entry) in enumerate(entries, start=1):
+        if not isinstance(entry, dict):
+            raise BadInput(
+                f"{name}, row {row}: not a JSON object; the file is an array or an object of objects"
+            )
+        yield {"id": key} | entry if key else entry
+
+
 def _cell(value: Any, place: Place, index: int) -> str | None:
     if value is None or isinstance(value, str):
         return value
+    if is_texts(value):
+        return JOIN.join(value)
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, int | float):
@@ -165,13 +201,15 @@ def parquet(
     """Columns and number of rows of a Parquet file, and its rows as tables with their own types."""
     with reading(name):
         file = pq.ParquetFile(path)
-    return file.schema_arrow.names, file.metadata.num_rows, _parquet_chunks(file, name, wanted, size)
+    columns = list(names_of(file.schema_arrow))
+    return columns, file.metadata.num_rows, _parquet_chunks(file, name, wanted, size)
 
 
 def _parquet_chunks(file: pq.ParquetFile, name: str, wanted: Sequence[str], size: int) -> Iterator[pa.Table]:
     with file, reading(name):
-        for batch in file.iter_batches(batch_size=size, columns=list(wanted)):
-            yield pa.table(batch).select(list(wanted))
+        outer = outer_names(wanted, file.schema_arrow.names)
+        for batch in file.iter_batches(batch_size=size, columns=outer):
+            yield select(pa.table(batch), wanted)
 
 
 def _open(path: Path, text: bool) -> IO[Any]:

@@ -5,16 +5,19 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pyarrow as pa
 
-from primum.config import Source
-from primum.errors import BadInput, Unavailable
+from primum.cohorts import Cohort, make_cohort
+from primum.config import Source, SourcePart, read_yaml, validate
+from primum.errors import BadInput
 from primum.ingest import files
+from primum.ingest.hub import open_dataset
 
 CHUNK_ROWS = 20_000
+READERS = {"csv": files.csv_rows, "jsonl": files.jsonl_rows, "json": files.json_rows}
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,35 @@ class Opened:
     name: str
     chunks: Iterator[pa.Table]
     total: int | None = None
+    notes: tuple[str, ...] = ()
+    """What is known of it beside its rows, such as its licence."""
+    part: SourcePart | None = None
+    """Which part of a mix it is."""
+
+
+def open_sources(source: Source, root: Path, wanted: Mapping[str, str]) -> list[Opened]:
+    """Open `source`, of a mix each part, with the columns that the task names. Raises as `open_source`."""
+    if source.kind != "mix":
+        return [open_source(source, root, wanted)]
+    return [_open_part(part, root, wanted) for part in source.parts]
+
+
+def _open_part(part: SourcePart, root: Path, wanted: Mapping[str, str]) -> Opened:
+    for column in (*part.map, *part.constants):
+        if column not in wanted:
+            raise BadInput(f"source.parts '{part.name}': the task names no column '{column}'")
+    names = {c: part.map.get(c, c) for c in wanted if c not in part.constants}
+    of_source = {names[c]: f"parts '{part.name}': {wanted[c]}" for c in names}
+    opened = open_source(part.source, root, of_source)
+    return replace(opened, chunks=_renamed(opened.chunks, names, part, list(wanted)), part=part)
+
+
+def _renamed(
+    chunks: Iterator[pa.Table], names: Mapping[str, str], part: SourcePart, wanted: Sequence[str]
+) -> Iterator[pa.Table]:
+    for chunk in chunks:
+        fixed = {c: pa.array([v] * len(chunk), pa.string()) for c, v in part.constants.items()}
+        yield pa.table([fixed[c] if c in fixed else chunk[names[c]] for c in wanted], names=list(wanted))
 
 
 def open_source(source: Source, root: Path, wanted: Mapping[str, str]) -> Opened:
@@ -34,17 +66,20 @@ def open_source(source: Source, root: Path, wanted: Mapping[str, str]) -> Opened
     if source.kind == "sklearn":
         return _sklearn(source.name or "", wanted)
     if source.kind == "huggingface":
-        return _huggingface(source, root, wanted)
+        name, columns, rows, chunks, notes = open_dataset(source, root, wanted, CHUNK_ROWS)
+        check_columns(name, columns, wanted)
+        return Opened(name, chunks, rows, notes)
+    if source.kind == "cohort":
+        return _cohort(root / (source.path or ""), source.path or "", wanted)
     return open_file(source.kind, root / (source.path or ""), source.path or "", wanted)
 
 
 def open_file(kind: str, path: Path, name: str, wanted: Mapping[str, str]) -> Opened:
-    """Open a file of `kind` csv, jsonl (both also gzipped) or parquet; messages call it `name`."""
+    """Open a file of `kind` csv, jsonl, json (these also gzipped) or parquet; messages call it `name`."""
     if kind == "parquet":
         columns, total, chunks = files.parquet(path, name, list(wanted), CHUNK_ROWS)
     else:
-        reader = files.csv_rows if kind == "csv" else files.jsonl_rows
-        columns, chunks = reader(path, name, list(wanted), CHUNK_ROWS)
+        columns, chunks = READERS[kind](path, name, list(wanted), CHUNK_ROWS)
         total = None
     check_columns(name, columns, wanted)
     return Opened(name, chunks, total)
@@ -79,6 +114,16 @@ def _mend(columns: Sequence[str], column: str) -> str:
     return f"the nearest column is '{name}'"
 
 
+def _cohort(path: Path, name: str, wanted: Mapping[str, str]) -> Opened:
+    cohort = validate(Cohort, read_yaml(path), name)
+    frame = make_cohort(cohort)
+    check_columns(name, list(frame.columns), wanted)
+    table = pa.Table.from_pandas(frame[list(wanted)], preserve_index=False)
+    return Opened(
+        name, iter([table]), len(table), ("synthetic records with published margins, no patient's",)
+    )
+
+
 def _sklearn(name: str, wanted: Mapping[str, str]) -> Opened:
     bundled = ("breast_cancer", "diabetes", "digits", "iris", "linnerud", "wine")
     if name not in bundled:
@@ -89,33 +134,3 @@ def _sklearn(name: str, wanted: Mapping[str, str]) -> Opened:
     check_columns(f"sklearn:{name}", list(frame.columns), wanted)
     table = pa.Table.from_pandas(frame[list(wanted)], preserve_index=False)
     return Opened(f"sklearn:{name}", iter([table]), len(table))
-
-
-def _huggingface(source: Source, root: Path, wanted: Mapping[str, str]) -> Opened:
-    """A folder that `save_to_disk` wrote, or a hub id at its pinned revision. A ClassLabel column holds the
-    stored integers: name those in the task."""
-    import datasets
-
-    name = source.path or f"{source.name}@{source.revision}"
-    try:
-        if source.path:
-            found = datasets.load_from_disk(str(root / source.path))
-        else:
-            found = datasets.load_dataset(source.name, revision=source.revision, split=source.split)
-    except FileNotFoundError:
-        raise BadInput(
-            f"{name}: no such dataset; check name and revision, or give a folder that `save_to_disk` wrote"
-        ) from None
-    except (ConnectionError, OSError) as error:
-        raise Unavailable(
-            f"{name}: does not load ({type(error).__name__}); check network and access"
-        ) from None
-    except Exception as error:
-        raise BadInput(f"{name}: not a dataset that can be read ({type(error).__name__})") from None
-    if isinstance(found, dict):
-        if source.split not in found:
-            raise BadInput(f"{name}: no split '{source.split}'; source.split can be {', '.join(found)}")
-        found = found[source.split]
-    check_columns(name, found.column_names, wanted)
-    view = found.select_columns(list(wanted)).with_format("arrow")
-    return Opened(name, view.iter(batch_size=CHUNK_ROWS), len(found))

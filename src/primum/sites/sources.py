@@ -14,6 +14,7 @@ from primum.backends.base import Progress
 from primum.config import RunConfig
 from primum.ingest import by_site, ingest_window
 from primum.ingest.identity import sample
+from primum.ingest.mix import draw
 from primum.ingest.stored import write
 from primum.records import ALL_SITES
 from primum.workspace import Workspace
@@ -35,6 +36,8 @@ def labelled(  # noqa: PLR0913
     if site != ALL_SITES:
         keep = pc.and_(keep, pc.equal(table["site"], site))
     table = table.filter(keep).drop_columns("matured")
+    kept, _ = draw(table["record_id"].to_pylist(), config.task.source.parts, config.seed)
+    table = table if kept is None else table.take(kept)
     if config.task.source.sample is not None:
         table = table.take(sample(table["record_id"].to_pylist(), config.task.source.sample, config.seed))
     path = out / "records.parquet"

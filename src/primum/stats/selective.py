@@ -1,0 +1,119 @@
+"""Selective prediction: how accurate a model is on the records of which it is surest, the others left to a human.
+
+Confidence is the highest calibrated probability. Accuracy at a coverage c is that of the most confident share c of
+the records; the risk-coverage curve shows the error rate over all c (El-Yaniv & Wiener 2010, JMLR 11:1605; Geifman &
+El-Yaniv 2017, arXiv 1705.08500). Records of equal confidence are accepted in random order, and what is computed is
+the expectation over it, so that no result hangs on the order of the rows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import digamma
+
+from primum.errors import BadInput
+from primum.stats.intervals import MetricInterval, weighted_interval
+from primum.stats.metrics import Floats
+
+
+@dataclass(frozen=True)
+class Selective:
+    """Accuracy on the accepted records, per coverage asked for, and the area under the risk-coverage curve."""
+
+    accuracy: dict[float, MetricInterval]
+    """Coverage -> accuracy of the accepted records."""
+    area: MetricInterval
+    """Mean error rate over all coverages; 0 is perfect, the error rate itself is what no confidence would reach."""
+
+
+def confidence(log_probs: Floats) -> Floats:
+    """(n,) highest probability of log_probs (n, K), natural logarithm; 0 where a row is NaN (no readable answer)."""
+    highest = np.exp(np.asarray(log_probs, dtype=float)).max(axis=1)
+    return np.where(np.isnan(highest), 0.0, highest)
+
+
+def selective_accuracy(
+    correct: NDArray[Any], certainty: Floats, coverage: float, weights: Floats | None = None
+) -> Floats:
+    """(b,) accuracy of the most confident share `coverage` of the records, 0 < coverage <= 1.
+
+    correct (n,), certainty (n,); weights (b, n): how often each record counts (default: once, b = 1). Of the last
+    group of equal confidence the part that is needed is accepted. NaN where no record counts.
+    """
+    if not 0 < coverage <= 1:
+        raise BadInput(f"coverage must lie above 0 and at most at 1, not {coverage:g}")
+    size, right = _groups(correct, certainty, weights)
+    wanted = coverage * size.sum(axis=1, keepdims=True)
+    before = np.cumsum(size, axis=1) - size
+    share = np.clip((wanted - before) / np.where(size > 0, size, 1), 0, 1)
+    with np.errstate(invalid="ignore"):
+        return (share * right).sum(axis=1) / wanted[:, 0]
+
+
+def risk_coverage_area(correct: NDArray[Any], certainty: Floats, weights: Floats | None = None) -> Floats:
+    """(b,) area under the risk-coverage curve: the mean over k of the error rate among the k most confident records.
+
+    Shapes as `selective_accuracy`, weights whole numbers. Within a group of m equally confident records with e
+    errors, after E errors in W records, the expected sum is e + (E - e W / m) (H(W+m) - H(W)), H the harmonic numbers
+    (Geifman, Uziel & El-Yaniv 2019, arXiv 1805.08206, for AURC without ties).
+    """
+    size, right = _groups(correct, certainty, weights)
+    wrong = size - right
+    before, errors = np.cumsum(size, axis=1) - size, np.cumsum(wrong, axis=1) - wrong
+    harmonic = digamma(before + size + 1) - digamma(before + 1)
+    per_record = wrong / np.where(size > 0, size, 1)
+    total = (wrong + (errors - per_record * before) * harmonic).sum(axis=1)
+    with np.errstate(invalid="ignore"):
+        return total / size.sum(axis=1)
+
+
+def risk_coverage_curve(correct: NDArray[Any], certainty: Floats) -> tuple[Floats, Floats]:
+    """Coverage (m,) and error rate (m,) after each of the m distinct confidences, the highest first: for a figure."""
+    size, right = (part[0].cumsum() for part in _groups(correct, certainty, None))
+    return size / size[-1], 1 - right / size
+
+
+def selective_intervals(  # noqa: PLR0913 - a test's design, each part named at the call
+    correct: NDArray[Any],
+    certainty: Floats,
+    patients: NDArray[Any],
+    *,
+    coverages: tuple[float, ...],
+    resamples: int,
+    rng: np.random.Generator,
+    alpha: float = 0.05,
+) -> Selective:
+    """Accuracy at every coverage and the area, each with its interval from resampling patients (n,).
+
+    Raises BadInput without a record, where lengths differ, or for a coverage outside 0 to 1.
+    """
+    if not len(correct) == len(certainty) == len(patients) > 0:
+        raise BadInput("selective accuracy needs correctness, confidence and patient of the same records")
+    design: dict[str, Any] = {"resamples": resamples, "rng": rng, "alpha": alpha}
+    return Selective(
+        accuracy={
+            coverage: weighted_interval(
+                patients, partial(selective_accuracy, correct, certainty, coverage), **design
+            )
+            for coverage in coverages
+        },
+        area=weighted_interval(patients, partial(risk_coverage_area, correct, certainty), **design),
+    )
+
+
+def _groups(correct: NDArray[Any], certainty: Floats, weights: Floats | None) -> tuple[Floats, Floats]:
+    """Weight, and weight of correct records, of each group of equal confidence: (b, m) each, the surest first."""
+    sure = np.asarray(certainty, dtype=float)
+    if sure.ndim != 1 or not sure.size or np.isnan(sure).any():
+        raise BadInput("confidence must be one number per record, and none may be missing")
+    order = np.argsort(-sure, kind="stable")
+    starts = np.flatnonzero(np.r_[True, np.diff(sure[order]) != 0])
+    counted = np.ones((1, sure.size)) if weights is None else np.asarray(weights, dtype=float)
+    counted = counted[:, order]
+    right = counted * np.asarray(correct, dtype=float)[order]
+    return np.add.reduceat(counted, starts, axis=1), np.add.reduceat(right, starts, axis=1)
