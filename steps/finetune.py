@@ -7,6 +7,7 @@ from zenml import log_metadata, step
 from primum.backends import open_backend
 from primum.backends.base import Run
 from primum.config import ModelConfig, StackConfig, TaskConfig
+from primum.privacy.canaries import training_examples
 from primum.progress import show
 from primum.prompts import Renderer
 from primum.records import SplitVersion, Sweep
@@ -30,7 +31,7 @@ def finetune(  # noqa: PLR0913 - the cache key is what is passed
     workspace = find_workspace()
     work = workspace.work(task.name)
     candidates = open_backend(model, stack, workspace.project).finetune(
-        examples(renderer, load_part(workspace.home, split, "train", stack)),
+        training_examples(renderer, load_part(workspace.home, split, "train", stack), model.recipe, seed),
         examples(renderer, load_part(workspace.home, split, "validation", stack)),
         labels=tuple(renderer.verbalizers.values()),
         recipe=model.recipe,

@@ -21,6 +21,7 @@ from primum.stats.calibration import (
     fit_isotonic,
     fit_platt,
     fit_temperature,
+    safe_logit,
 )
 from primum.stats.conformal import Conformal, fit_conformal
 from primum.stats.decision import choose_threshold
@@ -68,6 +69,24 @@ class Calibration(Frozen):
             return np.asarray(log_probs.argmax(axis=1))
         above = np.exp(log_probs[:, self.positive]) >= self.threshold
         return np.where(above, self.positive, 1 - self.positive)
+
+    def decides_as(self, other: Calibration) -> bool:
+        """Whether both call the very same patients positive, whatever the model says.
+
+        Temperature and Platt scaling keep the order of patients, so a decision is a cut through the raw log-odds.
+        False where that is not known: no threshold, isotonic regression, another positive class.
+        """
+        mine, theirs = self._cut(), other._cut()
+        if mine is None or theirs is None or self.positive != other.positive:
+            return False
+        return bool(np.isclose(mine, theirs, rtol=1e-9, atol=1e-9))
+
+    def _cut(self) -> float | None:
+        """The raw log-odds from which the positive class is answered."""
+        line = self.recalibration or Platt(0.0, 1.0)
+        if self.threshold is None or self.positive is None or not isinstance(line, Platt) or line.slope <= 0:
+            return None
+        return float(self.temperature * (safe_logit(np.array(self.threshold)) - line.intercept) / line.slope)
 
 
 def fit_calibration(  # noqa: PLR0913

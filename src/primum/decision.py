@@ -6,7 +6,7 @@ from contextlib import closing
 from datetime import datetime
 
 from primum.bundle import Bundle
-from primum.config import RunConfig
+from primum.config import RunConfig, TaskConfig
 from primum.gate import judge
 from primum.ledger import Ledger
 from primum.records import Baselines, Decision, Evaluation, SplitVersion
@@ -32,6 +32,7 @@ def decide(  # noqa: PLR0913 - everything the evidence names
         "gate_config": config.gate.content_hash(),
         "look": evaluation.look.entry_hash,
         "git_revision": candidate.card.git_revision,
+        **_allowed(config.task),
     }
     verdict = judge(
         evaluation.panel,
@@ -44,6 +45,8 @@ def decide(  # noqa: PLR0913 - everything the evidence names
         leakage=evaluation.leakage,
         inputs=inputs,
         seed=config.seed,
+        audit=evaluation.privacy,
+        same_decisions=evaluation.same_decisions,
     )
     with closing(Ledger.open(workspace.ledger)) as ledger:
         payload = {"verdict": verdict.model_dump(mode="json")}
@@ -57,3 +60,9 @@ def decide(  # noqa: PLR0913 - everything the evidence names
             now=now,
         )
     return Decision(verdict=verdict, ledger_entry=entry)
+
+
+def _allowed(task: TaskConfig) -> dict[str, str]:
+    """What a person allowed beyond a limit, with the reason: evidence names it."""
+    limit = task.split.contamination
+    return {} if limit is None or limit.allow is None else {"contamination_allowed": limit.allow}

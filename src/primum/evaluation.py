@@ -19,6 +19,7 @@ from primum.errors import BadInput
 from primum.generations import require_known
 from primum.ledger import Ledger
 from primum.parity import require_parity
+from primum.privacy.audit import audit
 from primum.records import (
     PARTS,
     Baselines,
@@ -30,7 +31,7 @@ from primum.records import (
     RegisteredVersion,
     SplitVersion,
 )
-from primum.scoring import score_records
+from primum.scoring import RawScores, raw_scores, read_scores
 from primum.split import leakage
 from primum.subgroups import groups_of
 from primum.versioning import find_version, load_part
@@ -114,20 +115,55 @@ def evaluate(  # noqa: PLR0913 - each thing that the panel stands on
     parity = _require_parity(bundles, backend)
     train, validation, test = (load_part(workspace.home, split, p, config.stack) for p in PARTS)
     earlier = training_of(workspace, config, split, bundles.values())
+    learned = _learned(workspace, config, split, train, candidate)
     records = _panel(config, test, {}).records_hash()
     look = reserve_look(workspace, config, split, candidate, now, run, records, resume=resume)
     shared = leakage(pd.concat([train, validation, *earlier]), test, config.task)
     if look.exhausted:  # the holdout stays closed: no record of it is scored
         return Evaluation(look=look, panel=_panel(config, test.head(0), {}), leakage=shared, parity=parity)
-    systems = {"base": _score(backend, candidate, None, test, "base", progress)}
+    raw = {"base": raw_scores(backend.with_adapter(None), candidate.card.renderer, test, progress)}
     for name, bundle in bundles.items():
-        systems[name] = _score(backend, bundle, Path(bundle.path), test, name, progress)
+        raw[name] = raw_scores(backend.with_adapter(Path(bundle.path)), bundle.card.renderer, test, progress)
+    systems = {name: _read(scored, bundles.get(name), candidate, test, name) for name, scored in raw.items()}
     fitted_on = train if classical_training is None else classical_training
     systems |= predict_baselines(baselines.fits, fitted_on, test, config.task, config.seed)
     if fitted_on is not train:  # the majority is the site's own
         majority = [fit for fit in baselines.fits if fit.name == "majority"]
         systems |= predict_baselines(majority, train, test, config.task, config.seed)
-    return Evaluation(look=look, panel=_panel(config, test, systems), leakage=shared, parity=parity)
+    said = {name: raw[name].log_probs for name in ("base", "adapter")}
+    remembered = audit(backend, candidate, split, config.task, learned, test, said, progress)
+    return Evaluation(
+        look=look,
+        panel=_panel(config, test, systems),
+        leakage=shared,
+        parity=parity,
+        privacy=remembered,
+        same_decisions=same_decisions(candidate, bundles),
+    )
+
+
+def same_decisions(candidate: Bundle, bundles: Mapping[str, Bundle]) -> tuple[str, ...]:
+    """The rivals that are the candidate's own weights behind the same prompt, and decide alike by construction."""
+    card = candidate.card
+    same = (card.base_hash, card.adapter_sha256, card.prompt_hash)
+    return tuple(
+        name
+        for name, bundle in bundles.items()
+        if bundle is not candidate
+        and (bundle.card.base_hash, bundle.card.adapter_sha256, bundle.card.prompt_hash) == same
+        and card.calibration.decides_as(bundle.card.calibration)
+    )
+
+
+def _learned(
+    workspace: Workspace, config: RunConfig, split: SplitVersion, train: pd.DataFrame, candidate: Bundle
+) -> pd.DataFrame:
+    """The training part that the candidate learned from."""
+    name = candidate.card.split_version
+    if name == split.dvc_hash:
+        return train
+    version = find_version(workspace.home, config.task.name, name, config.stack)
+    return load_part(workspace.home, version, "train", config.stack)
 
 
 def _rivals(workspace: Workspace, against: Comparators) -> dict[str, Bundle]:
@@ -162,23 +198,13 @@ def _require_parity(bundles: Mapping[str, Bundle], backend: Backend) -> dict[str
     }
 
 
-def _score(  # noqa: PLR0913
-    backend: Backend,
-    bundle: Bundle,
-    adapter: Path | None,
-    test: pd.DataFrame,
-    system: str,
-    progress: Progress | None,
+def _read(
+    scored: RawScores, bundle: Bundle | None, candidate: Bundle, test: pd.DataFrame, system: str
 ) -> Predictions:
-    """Score with the bundle's own renderer. The bare base was never calibrated."""
-    return score_records(
-        backend.with_adapter(adapter),
-        bundle.card.renderer,
-        test,
-        system=system,
-        calibration=Calibration() if adapter is None else bundle.card.calibration,
-        progress=progress,
-    )
+    """Read with the bundle's own renderer and calibration. The bare base was never calibrated."""
+    card = (bundle or candidate).card
+    calibration = card.calibration if bundle else Calibration()
+    return read_scores(scored, card.renderer, test, system=system, calibration=calibration)
 
 
 def _panel(config: RunConfig, test: pd.DataFrame, systems: dict[str, Predictions]) -> Panel:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -33,6 +34,14 @@ class PromptFit(Frozen):
     max_text_chars: int | None
 
 
+@dataclass(frozen=True)
+class RawScores:
+    """Log-probabilities (n, K) of the verbalizers as the backend gave them, and milliseconds a record took."""
+
+    log_probs: NDArray[Any]
+    latency_ms: float
+
+
 def messages(renderer: Renderer, records: pd.DataFrame) -> list[str]:
     """Render the user message of every row."""
     return [renderer.message(row) for row in _rows(renderer, records)]
@@ -57,17 +66,36 @@ def score_records(  # noqa: PLR0913
     calibration: Calibration | None = None,
     progress: Progress | None = None,
 ) -> Predictions:
-    """Score every record, in the order of `records`; none is dropped.
+    """Score every record, in the order of `records`; none is dropped. See `read_scores`."""
+    scored = raw_scores(backend, renderer, records, progress)
+    return read_scores(scored, renderer, records, system=system, calibration=calibration)
+
+
+def raw_scores(
+    backend: Backend, renderer: Renderer, records: pd.DataFrame, progress: Progress | None = None
+) -> RawScores:
+    """What the backend says of every record, before any calibration."""
+    started = time.perf_counter()
+    raw = backend.score(messages(renderer, records), tuple(renderer.verbalizers.values()), progress)
+    return RawScores(raw, 1000 * (time.perf_counter() - started) / max(1, len(records)))
+
+
+def read_scores(
+    scored: RawScores,
+    renderer: Renderer,
+    records: pd.DataFrame,
+    *,
+    system: str,
+    calibration: Calibration | None = None,
+) -> Predictions:
+    """The answers that raw scores of `records` amount to.
 
     A record whose scores are not finite (a prompt beyond the context, an overflow) is UNPARSED. Without
     `calibration` the most probable label is answered. With its conformal part each record gets the label set
     of its site (column `site`), one with every label where it is UNPARSED. The latency of a record is its share
     of the time that scoring took, in milliseconds.
     """
-    labels = tuple(renderer.verbalizers)
-    started = time.perf_counter()
-    raw = backend.score(messages(renderer, records), tuple(renderer.verbalizers.values()), progress)
-    each = 1000 * (time.perf_counter() - started) / max(1, len(records))
+    labels, raw = tuple(renderer.verbalizers), scored.log_probs
     read = np.isfinite(raw).all(axis=1)
     served = calibration or Calibration()
     scaled = served.scale(np.where(read[:, None], raw, 0.0)) if len(raw) else raw
@@ -78,7 +106,7 @@ def score_records(  # noqa: PLR0913
         record_ids=tuple(records["record_id"]),
         log_probs=tuple(tuple(map(float, row)) if ok else None for row, ok in zip(scaled, read, strict=True)),
         predicted=tuple(labels[k] if ok else UNPARSED for k, ok in zip(best, read, strict=True)),
-        latency_ms=(each,) * len(records),
+        latency_ms=(scored.latency_ms,) * len(records),
         label_sets=_label_sets(served.conformal, np.where(read[:, None], scaled, np.nan), records, labels),
     )
 

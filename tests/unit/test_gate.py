@@ -104,8 +104,11 @@ def good_panel(n: int = 600, adapter: float = 0.96, **more: float) -> Panel:
 def test_a_good_candidate_is_promoted_with_its_numbers() -> None:
     found = verdict(good_panel())
     assert found.outcome == "PROMOTE"
-    assert {name for name, status in statuses(found).items() if status != "pass"} == {"coverage"}  # not asked
-    assert len(found.reasons) == len(found.evidence.checks) - 1
+    assert {name for name, status in statuses(found).items() if status != "pass"} == {
+        "coverage",
+        "privacy",
+    }  # not asked
+    assert len(found.reasons) == len(found.evidence.checks) - 2
     base = check(found, "beats_base")
     assert "98.75% interval" in base.reason
     assert "600 patients" in base.reason
@@ -230,7 +233,7 @@ def test_always_yes_fails_everything_but_parsed() -> None:
     asked = task(decision_thresholds=(0.9,), latency_p95_ms=1)
     found = verdict(always, task=asked)
     failed = {name for name, status in statuses(found).items() if status == "fail"}
-    assert failed == set(statuses(found)) - {"parsed", "leakage"}
+    assert failed == set(statuses(found)) - {"parsed", "leakage", "privacy"}
     assert found.outcome == "REJECT"
 
 

@@ -54,6 +54,35 @@ def test_blanks_of_a_rival_do_not_flatter_the_candidate(rival: str) -> None:
     assert f"only 0.667 of the answers of '{rival}' can be read" in found.reason
 
 
+def test_what_cannot_differ_from_the_champion_needs_no_labels_to_show_it() -> None:
+    """A recalibrated champion decides as it did; that is known, and on 60 patients it could not be shown."""
+    whole = good_panel(n=60)
+    own = whole.systems["adapter"]
+    rivals = {name: own.model_copy(update={"system": name}) for name in ("champion", "anchor")}
+    whole = whole.model_copy(
+        update={"systems": {**whole.systems, **rivals}, "subgroups": {"sex": ("f", "m") * 30}}
+    )
+    config = GateConfig(resamples=1000, subgroups={"min_events": 5})
+    unknown = verdict(whole, config=config)
+    known = verdict(whole, config=config, same_decisions=("champion", "anchor"))
+    for name in ("not_worse_than_champion", "not_worse_than_anchor", "subgroups"):
+        assert check(unknown, name).status == "hold"
+        assert check(known, name).status == "pass"
+    assert "it is that adapter with other probabilities" in check(known, "not_worse_than_champion").reason
+    demanding = GateConfig(resamples=1000, not_worse_than_champion={"superiority": True})
+    claimed = verdict(whole, config=demanding, same_decisions=("champion",))
+    assert check(claimed, "not_worse_than_champion").status != "pass"
+
+
+def test_a_claim_to_decide_alike_is_not_believed_against_the_records() -> None:
+    whole = good_panel(n=60)
+    other = panel(list(whole.gold), {"champion": list(whole.gold)}).systems["champion"]
+    whole = whole.model_copy(update={"systems": {**whole.systems, "champion": other}})
+    found = verdict(whole, same_decisions=("champion",))
+    assert check(found, "not_worse_than_champion").status != "pass"
+    assert "other probabilities" not in check(found, "not_worse_than_champion").reason
+
+
 def test_a_base_that_was_never_asked_is_not_beaten() -> None:
     whole = good_panel(adapter=0.9)
     known = panel(list(whole.gold), {"base": list(whole.gold)}).systems["base"]  # never wrong where asked

@@ -6,7 +6,7 @@ from scipy.special import expit, log_softmax
 
 from primum.calibration import Calibration
 from primum.sites.recalibration import _updated
-from primum.stats.calibration import Platt
+from primum.stats.calibration import Isotonic, Platt
 
 
 def scores(n: int = 600, shift: float = -1.2) -> tuple[np.ndarray, np.ndarray]:
@@ -33,6 +33,24 @@ def test_a_threshold_moves_with_the_probabilities(present: Calibration) -> None:
     assert abs(np.exp(before[:, 1]).sum() - gold.sum()) > 60
     assert np.exp(after[:, 1]).sum() == pytest.approx(gold.sum(), abs=2)
     assert np.array_equal(before[:, 1].argsort(), after[:, 1].argsort())  # who is at more risk stays so
+    assert updated.decides_as(present)
+    assert present.decides_as(updated)
+    assert not updated.decides_as(present.model_copy(update={"threshold": 0.5}))
+
+
+def test_decisions_are_called_the_same_only_where_that_is_known() -> None:
+    cut = Calibration(positive=1, threshold=0.4)
+    assert cut.decides_as(cut.model_copy(update={"recalibration": Platt(0.0, 1.0)}))
+    steps = Isotonic(x=(0.0, 1.0), y=(0.0, 1.0))
+    for other in (
+        Calibration(positive=1),
+        Calibration(positive=0, threshold=0.4),
+        Calibration(positive=1, threshold=0.4, recalibration=Platt(0.0, -1.0)),
+        Calibration(positive=1, threshold=0.4, recalibration=steps),
+    ):
+        assert not cut.decides_as(other)
+        assert not other.decides_as(cut)
+    assert not Calibration(positive=1).decides_as(Calibration(positive=1))
 
 
 def test_without_a_threshold_the_more_probable_class_is_answered() -> None:

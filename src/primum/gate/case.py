@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from primum.config import GateConfig, TaskConfig
-from primum.records import CheckResult, CheckStatus, LeakageReport, Look, Panel
+from primum.records import CheckResult, CheckStatus, LeakageReport, Look, Panel, PrivacyAudit
 from primum.stats.metrics import Coded
 
 CANDIDATE = "adapter"
@@ -42,6 +42,13 @@ class Case:
     best_classical: str
     leakage: LeakageReport | None
     seed: int
+    privacy: PrivacyAudit | None = None
+    same_decisions: tuple[str, ...] = ()
+
+    def decides_as(self, rival: str) -> bool:
+        """Whether candidate and rival cannot differ on any patient, and do not on these."""
+        same = rival in self.same_decisions and rival in self.coded.pred and CANDIDATE in self.coded.pred
+        return same and bool((self.coded.pred[CANDIDATE] == self.coded.pred[rival]).all())
 
     @property
     def alpha(self) -> float:

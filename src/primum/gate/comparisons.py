@@ -246,6 +246,12 @@ def not_worse_than_anchor(case: Case) -> CheckResult:
 def _if_present(case: Case, name: str, rival: str, check: MarginCheck) -> CheckResult:
     if rival not in case.panel.systems and not case.look.exhausted:
         return result(case, name, "pass", "Nothing in production yet for this task and site.")
+    if case.decides_as(rival) and not obstacle(case, rival) and not check.superiority:
+        reason = (
+            f"Decides as {system_words(rival)} on every patient: it is that adapter with other probabilities."
+        )
+        found: Statistics = {"rival": rival, "patients": case.coded.patient_count, "margin": check.margin}
+        return result(case, name, "pass", reason, {**found, "delta": 0.0, "lower": 0.0, "upper": 0.0})
     return _not_worse(case, name, rival, check)
 
 

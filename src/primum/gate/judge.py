@@ -17,9 +17,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from primum.config import GateConfig, TaskConfig
-from primum.gate import comparisons, coverage, facts, probabilities, subgroups
+from primum.gate import comparisons, coverage, facts, privacy, probabilities, subgroups
 from primum.gate.case import Case
-from primum.records import CheckResult, Evidence, LeakageReport, Look, Outcome, Panel, Verdict
+from primum.records import (
+    CheckResult,
+    Evidence,
+    LeakageReport,
+    Look,
+    Outcome,
+    Panel,
+    PrivacyAudit,
+    Verdict,
+)
 from primum.stats.metrics import Coded, panel_metrics
 
 CHECKS: dict[str, Callable[[Case], CheckResult]] = {
@@ -35,6 +44,7 @@ CHECKS: dict[str, Callable[[Case], CheckResult]] = {
     "coverage": coverage.coverage,
     "net_benefit": probabilities.net_benefit,
     "subgroups": subgroups.subgroups,
+    "privacy": privacy.privacy,
     "latency": facts.latency,
 }
 """Name (a key of GateConfig) -> check, in the order of the report."""
@@ -52,17 +62,23 @@ def judge(  # noqa: PLR0913 - everything that a verdict rests on, named at the c
     leakage: LeakageReport | None,
     inputs: dict[str, str],
     seed: int,
+    audit: PrivacyAudit | None = None,
+    same_decisions: tuple[str, ...] = (),
 ) -> Verdict:
     """Judge the system `adapter` of the panel on its holdout; the same input gives the same verdict.
 
     `candidate` is the content hash of the bundle, `best_classical` the panel's name of the classical baseline
-    that was best on validation, `inputs` what -> hash. On an exhausted holdout no metric is computed. Raises
-    BadInput for a panel whose labels are not the task's or whose gold holds an undeclared label.
+    that was best on validation, `inputs` what -> hash, `audit` what the candidate says of its own training,
+    `same_decisions` the systems of the panel that decide as the candidate does by construction. On an exhausted
+    holdout no metric is computed. Raises BadInput for a panel whose labels are not the task's or whose gold holds
+    an undeclared label.
     """
-    case = Case(panel, Coded(panel), task, config, look, best_classical, leakage, seed)
+    case = Case(panel, Coded(panel), task, config, look, best_classical, leakage, seed, audit, same_decisions)
     checks = tuple(check(case) for check in CHECKS.values())
     outcome, reasons, labels = decide(checks, look)
     hashes = {"gate_config": config.content_hash(), "panel": panel.content_hash()}
+    if audit is not None:
+        hashes["privacy_audit"] = audit.content_hash()
     evidence = Evidence(
         task=task.name,
         site=site,

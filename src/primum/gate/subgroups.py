@@ -89,7 +89,9 @@ def _judged(case: Case, rival: str, name: str, coded: Coded) -> Group:
     if too_few:
         return Group(name, "not assessed", name, {**facts, "status": "not assessed"})
     part = replace(case, coded=coded)
-    found = compared(part, f"subgroups {name}", rival, case.task.primary_metric, pseudo_patients=True)
+    # Where two systems cannot differ, none that differ need be imagined.
+    pseudo = not case.decides_as(rival)
+    found = compared(part, f"subgroups {name}", rival, case.task.primary_metric, pseudo_patients=pseudo)
     d = found.difference
     detectable = paired_mde(d.se, case.alpha, case.config.power)
     status: CheckStatus = "hold"

@@ -35,6 +35,7 @@ from primum.records.judged import (
     TrainingLog,
     Verdict,
 )
+from primum.records.privacy import PrivacyAudit, Signals
 from primum.records.watch import (
     Action,
     DriftReport,
@@ -83,8 +84,10 @@ __all__ = [
     "Part",
     "Performance",
     "Predictions",
+    "PrivacyAudit",
     "RegisteredVersion",
     "RetrainRun",
+    "Signals",
     "SiteCandidate",
     "SiteOutcome",
     "SitePlan",

@@ -6,6 +6,7 @@ from typing import Literal
 
 from primum.records.data import Panel
 from primum.records.frozen import Frozen
+from primum.records.privacy import PrivacyAudit
 
 
 class TrainingLog(Frozen):
@@ -176,6 +177,10 @@ class Evaluation(Frozen):
     parity: dict[str, float] = {}
     """System -> largest difference in nats of its log-probabilities on made-up records here and where it was
     trained."""
+    same_decisions: tuple[str, ...] = ()
+    """Systems that decide as the candidate does by construction: it is one of them with other probabilities."""
+    privacy: PrivacyAudit | None = None
+    """None: nothing of the training was scored, as on an exhausted holdout."""
 
 
 class Decision(Frozen):

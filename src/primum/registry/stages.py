@@ -233,7 +233,12 @@ def _nothing_there(task: str, site: str) -> str:
 def _to_production(
     workspace: Workspace, chosen: RegisteredVersion, kind: Kind, details: dict[str, Any], now: datetime
 ) -> RegisteredVersion:
-    fetch_bundle(workspace, chosen)  # an altered bundle must not reach production
+    bundle = fetch_bundle(workspace, chosen)  # an altered bundle must not reach production
+    if bundle.card.recipe.canaries:
+        raise BadInput(
+            f"{chosen.name} was trained with canaries: it holds made-up records, to be audited and not to be used; "
+            "train again with model.recipe.canaries: 0"
+        )
     payload = {"version": chosen.number, "bundle": chosen.bundle_sha256, **details}
     with closing(Ledger.open(workspace.ledger)) as ledger:
         write = ledger.record_once if kind == "promotion" else ledger.record

@@ -181,7 +181,8 @@ def _after_run() -> tuple[tuple[str, ...], ...]:
         (
             "Override",
             "A person may promote after a HOLD only, never after a REJECT and never where the leakage or the parsed "
-            "check failed; name and reason are kept in the ledger (`primum registry promote --override`).",
+            "check failed, nor an adapter that was trained with canaries; name and reason are kept in the ledger "
+            "(`primum registry promote --override`).",
         ),
         (
             "Rollback",
@@ -219,6 +220,7 @@ def _risks(facts: Shown) -> tuple[tuple[str, ...], ...]:
         ("Its probabilities mislead", "calibration; net benefit"),
         ("It harms one group of patients", "subgroups; those not assessed are not watched"),
         ("It knows the holdout", "leakage"),
+        ("It gives away whom it learned from", "privacy"),
         (
             "Looking often enough finds luck",
             f"alpha {_share(facts):.4g} a look, {facts.gate.planned_looks} looks",

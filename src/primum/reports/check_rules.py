@@ -86,6 +86,10 @@ RULES: dict[str, Callable[[Shown], str]] = {
         f"the lower bound of the difference in {metric(f)} is above -{f.gate.subgroups.margin:g}, against "
         "production or else the base; smaller ones are not assessed"
     ),
+    "privacy": lambda f: (
+        "training records told from holdout records, by the loss alone and against the base's: upper bound of the "
+        f"AUROC at most {f.gate.privacy.max_auroc:g}; an adapter trained with canaries never passes"
+    ),
     "latency": _latency,
 }
 """Check -> when it passes; every check of the gate stands here."""

@@ -9,9 +9,9 @@ import pandas as pd
 
 from primum.baselines import best_classical, fit_baselines, predict_baselines
 from primum.config import RunConfig
+from primum.journal import once
 from primum.records import BaselineFit, Baselines, Frozen, SplitVersion
 from primum.sites.champions import Champion
-from primum.sites.journal import once
 from primum.sites.pooled import Pooled
 from primum.stats.metrics import metric_value
 from primum.versioning import load_part

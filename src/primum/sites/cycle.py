@@ -9,9 +9,9 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from primum.config import RunConfig
+from primum.journal import keep
 from primum.progress import say
 from primum.records import Frozen
-from primum.sites.journal import keep
 from primum.workspace import Workspace
 
 STALE = timedelta(days=1)

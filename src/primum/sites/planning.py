@@ -6,12 +6,12 @@ from pathlib import Path
 
 from primum.backends.base import Backend, Progress
 from primum.config import RunConfig
+from primum.journal import once
 from primum.records import Frozen, SitePlan, SplitVersion, WatchRun
 from primum.schedule import plan
 from primum.sites.champions import Scorer
 from primum.sites.cycle import Cycle
 from primum.sites.facts import gather
-from primum.sites.journal import once
 from primum.sites.pooled import Pooled, PooledTraining, pooled_split, train_pooled
 from primum.sites.retraining import prepare
 from primum.sites.sources import labelled

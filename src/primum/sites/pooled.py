@@ -11,6 +11,7 @@ import pandas as pd
 from primum.backends.base import Backend, Progress, Run
 from primum.config import RunConfig
 from primum.generations import current_split, opened_holdouts, rows_of
+from primum.privacy.canaries import training_examples
 from primum.prompts import Renderer
 from primum.records import ALL_SITES, Candidate, Frozen, SplitVersion
 from primum.rotation import fresh_records, kept_to_judge
@@ -100,7 +101,7 @@ def train_candidates(  # noqa: PLR0913
         for rank in ranks
     ]
     made = backend.finetune(
-        examples(renderer, train),
+        training_examples(renderer, train, config.model.recipe, config.seed),
         examples(renderer, validation),
         labels=tuple(renderer.verbalizers.values()),
         recipe=config.model.recipe,

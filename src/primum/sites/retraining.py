@@ -19,6 +19,7 @@ from primum.config import RunConfig
 from primum.decision import decide
 from primum.errors import PrimumError
 from primum.evaluation import comparators, evaluate
+from primum.journal import once
 from primum.pointer import slug
 from primum.records import (
     Decision,
@@ -37,7 +38,6 @@ from primum.sites.candidates import Kitchen, Made
 from primum.sites.champions import Champion, Scorer, open_champion, serving
 from primum.sites.classical import Classical, strongest
 from primum.sites.cycle import Cycle
-from primum.sites.journal import once
 from primum.sites.pooled import Pooled
 from primum.sites.sources import labelled
 from primum.sites.splits import next_split

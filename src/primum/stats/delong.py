@@ -36,7 +36,7 @@ def delong(event: NDArray[np.bool_], score_a: Floats, score_b: Floats) -> DeLong
     m, n = int(event.sum()), int((~event).sum())
     if min(m, n) < 2:
         raise BadInput(f"DeLong's test needs 2 records with and without the event, not {m} and {n}")
-    found = [_components(event, np.asarray(score, dtype=float)) for score in (score_a, score_b)]
+    found = [components(event, np.asarray(score, dtype=float)) for score in (score_a, score_b)]
     (area_a, v10_a, v01_a), (area_b, v10_b, v01_b) = found
     variance = float((v10_a - v10_b).var(ddof=1)) / m + float((v01_a - v01_b).var(ddof=1)) / n
     se, difference = math.sqrt(variance), area_a - area_b
@@ -45,8 +45,8 @@ def delong(event: NDArray[np.bool_], score_a: Floats, score_b: Floats) -> DeLong
     return DeLongResult(area_a, area_b, se, float(2 * norm.sf(abs(difference) / se)))
 
 
-def _components(event: NDArray[np.bool_], score: Floats) -> tuple[float, Floats, Floats]:
-    """AUROC, and what each positive (m,) and each negative (n,) adds to it."""
+def components(event: NDArray[np.bool_], score: Floats) -> tuple[float, Floats, Floats]:
+    """AUROC of scores (m + n,), and its structural components: of each positive (m,) and of each negative (n,)."""
     positives, negatives = score[event], score[~event]
     m, n = positives.size, negatives.size
     ranks = rankdata(np.r_[positives, negatives])

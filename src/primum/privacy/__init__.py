@@ -1,0 +1,1 @@
+"""Identifiers in free text before training, and what an adapter remembers after it."""
