@@ -195,6 +195,10 @@ class CachedBackend:
         """The backend's own, without the cache: `wrap` it with that adapter's hash."""
         return self._backend.with_adapter(adapter_dir)
 
+    def likelihood(self, examples: Sequence[Example], progress: Progress | None = None) -> np.ndarray:
+        """The backend's own."""
+        return self._backend.likelihood(examples, progress)
+
     def generate(
         self, prompts: Sequence[str], limits: GenerationLimits, progress: Progress | None = None
     ) -> list[str]:

@@ -71,6 +71,19 @@ def test_generation_is_greedy_and_stops(backend: Backend, parts: Parts) -> None:
     assert all(letter not in text for text in stopped)
 
 
+def test_a_drawn_text_depends_on_prompt_and_seed_alone(backend: Backend, parts: Parts) -> None:
+    prompts = list(dict.fromkeys(prompts_of(parts)))[:6]
+    limits = GenerationLimits(max_new_tokens=6, temperature=3.0, seed=1)
+    together = backend.generate(prompts, limits)
+    assert backend.generate(prompts, limits) == together
+    assert [backend.generate([p], limits)[0] for p in prompts] == together
+    assert backend.generate(prompts[::-1], limits) == together[::-1]
+    others = [backend.generate(prompts, limits.model_copy(update={"seed": seed})) for seed in range(2, 8)]
+    assert any(other != together for other in others)
+    nucleus = limits.model_copy(update={"top_p": 1e-6})  # the most probable token alone
+    assert backend.generate(prompts, nucleus) == backend.generate(prompts, GenerationLimits(max_new_tokens=6))
+
+
 def test_training_learns_and_describes_itself(backend: Backend, trained: Candidate, parts: Parts) -> None:
     folder = Path(trained.path)
     assert trained.adapter_sha256 == sha256(folder / "adapter_model.safetensors")

@@ -163,8 +163,11 @@ def test_the_routers_of_experts_are_left_out(parts: Parts, tmp_path: Path) -> No
     np.testing.assert_allclose(scores[0], scores[1], atol=PARITY)
 
 
-def test_greedy_answers_are_torchs(torch_backend: Backend, mlx_backend: Backend, parts: Parts) -> None:
-    limits = GenerationLimits(max_new_tokens=8)
+@pytest.mark.parametrize("temperature", [0.0, 2.0])
+def test_written_answers_are_torchs(
+    torch_backend: Backend, mlx_backend: Backend, parts: Parts, temperature: float
+) -> None:
+    limits = GenerationLimits(max_new_tokens=8, temperature=temperature, top_p=0.9)
     assert mlx_backend.generate(prompts_of(parts), limits) == torch_backend.generate(
         prompts_of(parts), limits
     )

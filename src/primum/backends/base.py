@@ -11,6 +11,9 @@ from pydantic import Field, field_validator
 
 from primum.records import Candidate, Example, Frozen
 
+MIN_CANARIES = 40
+"""About half of them are planted."""
+
 
 class Recipe(Frozen):
     """How an adapter is trained. Good values depend on the base: configs/models/*.yaml override them."""
@@ -48,6 +51,16 @@ class Recipe(Frozen):
     max_grad_norm: float = 1.0
     class_balanced: bool = True
     """Sample every class equally often in training (never in validation or the holdout)."""
+    canaries: int = Field(default=0, ge=0, exclude_if=lambda count: count == 0)
+    """Made-up records with random labels, each of which the toss of a coin adds to the training or not: for an audit
+    of what an adapter remembers. One that was trained so is never promoted."""
+
+    @field_validator("canaries")
+    @classmethod
+    def _enough(cls, canaries: int) -> int:
+        if 0 < canaries < MIN_CANARIES:
+            raise ValueError(f"fewer than {MIN_CANARIES} canaries show nothing; 0 plants none")
+        return canaries
 
     @field_validator("ranks")
     @classmethod
@@ -68,10 +81,16 @@ class Run(Frozen):
 
 
 class GenerationLimits(Frozen):
-    """When generation stops."""
+    """When generation stops, and how tokens are chosen."""
 
-    max_new_tokens: int = 16
+    max_new_tokens: int = Field(default=16, ge=1)
     stop: tuple[str, ...] = ()
+    """A completion ends before the first of these."""
+    temperature: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    """0: greedy. Else tokens are drawn; the same prompt and seed give the same text whatever the batch."""
+    top_p: float = Field(default=1.0, gt=0, le=1)
+    """Draw from the fewest tokens whose probabilities reach this."""
+    seed: int = Field(default=0, ge=0)
 
 
 class TextSizes(Frozen):
@@ -122,9 +141,10 @@ class Backend(Protocol):
     ) -> tuple[Candidate, ...]:
         """Train one adapter per run and leave it, best epoch by validation macro-F1, as a PEFT folder there.
 
-        `labels` are the verbalizers. The candidates of a sweep may be trained together over one frozen base. A
-        checkpoint that an interrupted call left is continued, and the result is bit-identical to an undisturbed
-        call with the same runs. Raises BadInput when a prompt does not fit.
+        `labels` are the verbalizers; without any the answers are free texts, and the best epoch is that of the
+        lowest loss per token of the validation answers. The candidates of a sweep may be trained together over one
+        frozen base. A checkpoint that an interrupted call left is continued, and the result is bit-identical to an
+        undisturbed call with the same runs. Raises BadInput when a prompt does not fit.
         """
         ...
 
@@ -141,8 +161,15 @@ class Backend(Protocol):
         """
         ...
 
+    def likelihood(self, examples: Sequence[Example], progress: Progress | None = None) -> np.ndarray:
+        """(n, 2): the sum of log p of each example's answer, end of turn included, and its tokens.
+
+        exp(-sum / tokens) is the perplexity. NaN where prompt and answer do not fit the context.
+        """
+        ...
+
     def generate(
         self, prompts: Sequence[str], limits: GenerationLimits, progress: Progress | None = None
     ) -> list[str]:
-        """Greedy completions of the prompts."""
+        """Completions of the prompts, cut before the first stop string; greedy unless the limits say otherwise."""
         ...

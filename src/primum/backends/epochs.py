@@ -83,6 +83,16 @@ def judge(gold: Sequence[int], log_probs: np.ndarray) -> tuple[float, float]:
     return macro_f1(gold, predicted.tolist(), log_probs.shape[1]), float(loss.mean())
 
 
+def judge_texts(likelihood: np.ndarray) -> tuple[float, float]:
+    """As `judge` for free texts: no macro-F1 (0), and the mean -log p of a token; `likelihood` (n, 2) as a backend's.
+
+    A text whose likelihood is not finite counts as the smallest double does (745 nats a token).
+    """
+    sums, tokens = likelihood[:, 0], likelihood[:, 1]
+    known = np.where(np.isfinite(sums), -sums, 745.0 * tokens)
+    return 0.0, float(known.sum() / tokens.sum())
+
+
 def best_epoch(log: Sequence[TrainingLog]) -> TrainingLog:
     """Highest validation macro-F1; ties go to the lower validation loss, then to the earlier epoch."""
     return min(log, key=lambda e: (-e.validation_macro_f1, e.validation_loss, e.epoch))

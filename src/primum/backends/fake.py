@@ -19,6 +19,7 @@ from safetensors.numpy import load_file, save_file
 
 from primum.backends import epochs, training
 from primum.backends.base import GenerationLimits, Progress, Recipe, Run, TextSizes
+from primum.backends.sampling import drawn, stream_of
 from primum.backends.starts import check_starts, files_of, require_fit, require_unchanged
 from primum.errors import BadInput
 from primum.records import Candidate, Example, TrainingLog
@@ -83,16 +84,29 @@ class FakeBackend:
     def generate(
         self, prompts: Sequence[str], limits: GenerationLimits, progress: Progress | None = None
     ) -> list[str]:
-        """Answer with the best of the answers that the prompt's last line allows."""
+        """Answer with the best, or a drawn one, of the answers that the prompt's last line allows."""
         texts = []
         for prompt in prompts:
             allowed = prompt.splitlines()[-1].removeprefix("Answer ").removesuffix(".").split(" or ")
-            text = allowed[int(self._logits(prompt, allowed).argmax())]
+            scores = self._logits(prompt, allowed)
+            if limits.temperature:
+                scores = drawn(scores, limits, stream_of(list(prompt.encode())), 0)
+            text = allowed[int(scores.argmax())]
             stops = [text.find(s) for s in limits.stop if s in text]
             texts.append(" ".join(text[: min(stops, default=len(text))].split()[: limits.max_new_tokens]))
         if progress:
             progress("generating", len(texts), len(texts))
         return texts
+
+    def likelihood(self, examples: Sequence[Example], progress: Progress | None = None) -> np.ndarray:
+        """A hash of prompt and word for each word of the answer: (n, 2), see `Backend.likelihood`."""
+        rows = [
+            [-_hash(f"{self._name}\0{e.prompt}\0{word}") / 2**30 for word in [*str(e.answer).split(), ""]]
+            for e in examples
+        ]
+        if progress:
+            progress("likelihood", len(rows), len(rows))
+        return np.array([[sum(row), len(row)] for row in rows]).reshape(len(rows), 2)
 
     def finetune(  # noqa: PLR0913 - the contract of the design
         self,
@@ -105,6 +119,8 @@ class FakeBackend:
         progress: Progress | None = None,
     ) -> tuple[Candidate, ...]:
         """Fit the linear model by gradient descent; the rank decides how many hash buckets it has."""
+        if not labels:
+            raise BadInput("stack.backend: fake learns labels, no free texts; use cpu, cuda or mlx")
         check_starts(runs, recipe, _KIND)
         made = [training.training_inputs(examples, validation, labels, recipe, run, self) for run in runs]
         sizes = self.measure([e.prompt for e in (*examples, *validation)], labels)

@@ -42,6 +42,16 @@ def require_fit(sizes: TextSizes, base_id: str) -> None:
         )
 
 
+def require_texts_fit(lengths: Sequence[int], context: int, base_id: str) -> None:
+    """Raise BadInput when a training prompt with its answer, of so many tokens, does not fit."""
+    too_long = sum(length > context for length in lengths)
+    if too_long:
+        raise BadInput(
+            f"{too_long} record(s) do not fit the context of '{base_id}' with their answers: the longest has "
+            f"{max(lengths)} tokens of {context}; shorten them"
+        )
+
+
 def context_of(own: int | None, model: ModelConfig, base_id: str) -> int:
     """Context in tokens: the base's own, or the shorter one of `model.max_length`."""
     own = own or model.max_length

@@ -112,14 +112,15 @@ def training_inputs(  # noqa: PLR0913 - what decides an adapter
 ) -> TrainingInputs:
     """Check and bundle the inputs. The recipe's other ranks are left out: they do not touch this adapter.
 
-    Raises BadInput when a part is empty or an answer is not one of `labels`.
+    Raises BadInput when a part is empty, or an answer is not one of `labels` or, without any, is no text.
     """
     for part, rows in (("training", examples), ("validation", validation)):
         if not rows:
             raise BadInput(f"the {part} part holds no records; give the split more records")
-        bad = sum(row.answer not in labels for row in rows)
+        bad = sum(row.answer not in labels if labels else not (row.answer or "").strip() for row in rows)
         if bad:
-            raise BadInput(f"{bad} {part} record(s) have an answer that is none of the task's verbalizers")
+            what = "that is none of the task's verbalizers" if labels else "without text"
+            raise BadInput(f"{bad} {part} record(s) have an answer {what}")
     return TrainingInputs(
         examples=tuple(examples),
         validation=tuple(validation),

@@ -41,6 +41,14 @@ class Score(Frozen):
     """Its folder; None: the bare base."""
 
 
+class Likelihood(Frozen):
+    """`Backend.likelihood`."""
+
+    what: Literal["likelihood"] = "likelihood"
+    examples: tuple[Example, ...]
+    adapter: str | None
+
+
 class Generate(Frozen):
     """`Backend.generate`."""
 
@@ -64,7 +72,7 @@ class Describe(Frozen):
     what: Literal["describe"] = "describe"
 
 
-Task = Annotated[Finetune | Score | Generate | Measure | Describe, Field(discriminator="what")]
+Task = Annotated[Finetune | Score | Likelihood | Generate | Measure | Describe, Field(discriminator="what")]
 
 
 class Job(Frozen):

@@ -55,6 +55,10 @@ class LaunchedBackend:
         """Score in this process: (n, K)."""
         return self._here.score(prompts, labels, progress)
 
+    def likelihood(self, examples: Sequence[Example], progress: Progress | None = None) -> np.ndarray:
+        """How probable the answers are, in this process: (n, 2)."""
+        return self._here.likelihood(examples, progress)
+
     def generate(
         self, prompts: Sequence[str], limits: GenerationLimits, progress: Progress | None = None
     ) -> list[str]:

@@ -19,7 +19,7 @@ from primum.backends.training import ADAPTER_CONFIG, ADAPTER_WEIGHTS, sha256, wr
 from primum.config import ModelConfig, Remote, StackConfig
 from primum.errors import BadInput, PrimumError, Tampered, Unavailable
 from primum.jobs.connection import run_remotely
-from primum.jobs.job import Describe, Finetune, Generate, Job, Measure, Score, Task
+from primum.jobs.job import Describe, Finetune, Generate, Job, Likelihood, Measure, Score, Task
 from primum.jobs.runner import Outcome
 from primum.jobs.travel import Tree, adapter, base
 from primum.records import Candidate, Example
@@ -75,6 +75,13 @@ class RemoteBackend:
         if scores is None or scores.shape != (len(prompts), len(labels)):
             raise _lacking(self._remote)
         return scores
+
+    def likelihood(self, examples: Sequence[Example], progress: Progress | None = None) -> np.ndarray:
+        """How probable the answers are, over there: (n, 2)."""
+        found = self._do(Likelihood(examples=tuple(examples), adapter=self._adapter_path()), progress).scores
+        if found is None or found.shape != (len(examples), 2):
+            raise _lacking(self._remote)
+        return found
 
     def generate(
         self, prompts: Sequence[str], limits: GenerationLimits, progress: Progress | None = None

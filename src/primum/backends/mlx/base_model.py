@@ -59,7 +59,7 @@ def open_base(model: ModelConfig, root: Path) -> Base:
     if not mx.metal.is_available():
         mx.disable_compile()  # without Metal each fused kernel is a run of the C++ compiler: 50 times slower
     folder, base_id = locate(model, root)
-    digest = hash_base(folder, base_id, model.chat_template)
+    digest = hash_base(folder, base_id, model.chat_template, model.thinking)
     chat = _open_chat(folder, base_id, model)
     tensors = _tensor_names(folder, base_id)
     loaded, config = _load_weights(folder, base_id)
@@ -93,7 +93,7 @@ def _open_chat(folder: Path, base_id: str, model: ModelConfig) -> Chat:
         raise BadInput(
             f"base model '{base_id}': its tokenizer cannot be read ({type(error).__name__})"
         ) from None
-    return Chat(tokenizer, base_id, model.chat_template)
+    return Chat(tokenizer, base_id, model.chat_template, model.thinking)
 
 
 def _tensor_names(folder: Path, base_id: str) -> frozenset[str]:

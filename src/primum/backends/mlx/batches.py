@@ -6,12 +6,18 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import mlx.core as mx
+import numpy as np
 from mlx import nn
 
+from primum.backends.base import Progress
+from primum.backends.mlx.base_model import Base
 from primum.backends.mlx.scoring import Parts
+from primum.records import Example
 
 Row = tuple[Sequence[int], Sequence[int]]
 """Tokens of a prompt, tokens of its completion."""
+_TOKENS = 1024
+"""Of a batch whose likelihood is asked for."""
 _STEP = 16
 """Batches are padded to a multiple of so many tokens: each shape is compiled once."""
 
@@ -57,12 +63,40 @@ def _batch(rows: Sequence[Row], share: float, pad: int) -> Batch:
     )
 
 
+def tokens_of(base: Base, examples: Sequence[Example]) -> tuple[list[list[int]], list[list[int]]]:
+    """Prompts and completions: the answer and the end of the turn."""
+    prompts = base.chat.prompts([e.prompt for e in examples])
+    answers = {e.answer: [*base.chat.answer(str(e.answer)), base.chat.end_of_turn] for e in examples}
+    return prompts, [answers[e.answer] for e in examples]
+
+
+def text_likelihood(
+    parts: Parts, rows: Sequence[Row], pad: int, progress: Progress | None = None
+) -> np.ndarray:
+    """(n, 2) float64: the sum of log p of each row's completion, and its tokens; rows of like length go together."""
+    result = np.zeros((len(rows), 2))
+    order = sorted(range(len(rows)), key=lambda i: sum(map(len, rows[i])))
+    size = max(1, _TOKENS // max((sum(map(len, row)) for row in rows), default=1))
+    for begin in range(0, len(order), size):
+        chosen = order[begin : begin + size]
+        batch = _batch([rows[i] for i in chosen], 1.0, pad)
+        losses = np.array(_losses(parts, batch) * batch.weights, dtype=np.float64).sum(axis=1)
+        for i, loss in zip(chosen, losses, strict=True):
+            result[i] = -loss, len(rows[i][1])
+        if progress:
+            progress("likelihood", begin + len(chosen), len(rows))
+    return result
+
+
 def completion_loss(parts: Parts, batch: Batch) -> tuple[mx.array, mx.array]:
     """Return (weighted sum of the completion tokens' negative log-probabilities, number of tokens).
 
     Logits are made where the completion stands only.
     """
+    return (_losses(parts, batch) * batch.weights).sum(), (batch.weights > 0).sum()
+
+
+def _losses(parts: Parts, batch: Batch) -> mx.array:
+    """(rows, longest completion) -log p of each completion token."""
     hidden = mx.take_along_axis(parts.layers(batch.ids), batch.places[..., None], axis=1)
-    logits = parts.head(hidden).astype(mx.float32)
-    losses = nn.losses.cross_entropy(logits, batch.wanted)
-    return (losses * batch.weights).sum(), (batch.weights > 0).sum()
+    return nn.losses.cross_entropy(parts.head(hidden).astype(mx.float32), batch.wanted)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,7 @@ from primum.backends.mlx.adapters import (
     to_array,
 )
 from primum.backends.mlx.base_model import Base, flat
-from primum.backends.mlx.batches import Batch, completion_loss, micro_batches
+from primum.backends.mlx.batches import Batch, completion_loss, micro_batches, text_likelihood, tokens_of
 from primum.backends.mlx.convert import peft_config, peft_shapes, read_peft, write_peft
 from primum.backends.mlx.manners import nowhere, own_display
 from primum.backends.mlx.optimizer import ClippedAdamW, learning_rates
@@ -108,16 +108,13 @@ class _Training:
         _initialise(model, inputs.seed)
         model.eval()
         self._parts: Parts = split(model)
-        self._prompts, self._answers = _tokens(base, inputs)
+        self._prompts, self._answers = tokens_of(base, inputs.examples)
         self._steps = -(-len(inputs.examples) // self._recipe.batch_size)
         self._optimizer = ClippedAdamW(
             learning_rates(self._recipe, self._steps * self._recipe.epochs), self._recipe
         )
         self._optimizer.init(model.trainable_parameters())
-        self._validation = base.chat.prompts([e.prompt for e in inputs.validation])
-        self._gold = [inputs.labels.index(str(e.answer)) for e in inputs.validation]
-        self._tree = build_tree([base.chat.answer(v) for v in inputs.labels], base.chat.end_of_turn)
-        check_tree(model, self._tree, max(map(len, self._validation)))  # now, not after an epoch
+        self._figures = self._labels() if inputs.labels else self._texts()
 
     def learn(self, resume: Sealed | None) -> None:
         """Train epoch by epoch to the end. Raises PrimumError when it diverges before the first one is kept."""
@@ -147,8 +144,7 @@ class _Training:
         return self._judged(epoch + 1, sum(losses) / len(losses), started)
 
     def _judged(self, epoch: int, train_loss: float | None, started: float) -> TrainingLog:
-        scores = score_tokens(self._parts, self._validation, self._tree, self._base.chat.pad)
-        macro_f1, loss = epochs.judge(self._gold, scores)
+        macro_f1, loss = self._figures()
         return TrainingLog(
             epoch=epoch,
             train_loss=train_loss,
@@ -156,6 +152,20 @@ class _Training:
             validation_loss=loss,
             seconds=time.perf_counter() - started,
         )
+
+    def _labels(self) -> Callable[[], tuple[float, float]]:
+        """What judges an epoch by the label that is found most probable."""
+        part, labels, chat = self._inputs.validation, self._inputs.labels, self._base.chat
+        prompts = chat.prompts([e.prompt for e in part])
+        gold = [labels.index(str(e.answer)) for e in part]
+        tree = build_tree([chat.answer(v) for v in labels], chat.end_of_turn)
+        check_tree(self._model, tree, max(map(len, prompts)))  # now, not after an epoch
+        return lambda: epochs.judge(gold, score_tokens(self._parts, prompts, tree, chat.pad))
+
+    def _texts(self) -> Callable[[], tuple[float, float]]:
+        """What judges an epoch by how probable the answers are found."""
+        rows = list(zip(*tokens_of(self._base, self._inputs.validation), strict=True))
+        return lambda: epochs.judge_texts(text_likelihood(self._parts, rows, self._base.chat.pad))
 
     def _learn(self, epoch: int) -> list[float]:
         """One epoch through mlx-lm's `train()`; returns the losses of its (micro-)batches."""
@@ -189,7 +199,7 @@ class _Training:
             [str(e.answer) for e in self._inputs.examples],
             epoch,
             self._inputs.seed,
-            balanced=self._recipe.class_balanced,
+            balanced=self._recipe.class_balanced and bool(self._inputs.labels),
             lengths=[len(p) + len(a) for p, a in zip(self._prompts, self._answers, strict=True)],
             batch=self._recipe.batch_size,
         )
@@ -254,13 +264,6 @@ def _initialise(model: Any, seed: int) -> None:
         drawn = np.random.default_rng([seed, index]).uniform(-bound, bound, (inputs, rank))
         fresh.append((name, mx.array(drawn.astype(np.float32))))
     model.load_weights(fresh, strict=False)
-
-
-def _tokens(base: Base, inputs: training.TrainingInputs) -> tuple[list[list[int]], list[list[int]]]:
-    """Prompts and completions: the answer and the end of the turn."""
-    prompts = base.chat.prompts([e.prompt for e in inputs.examples])
-    answers = {e.answer: [*base.chat.answer(str(e.answer)), base.chat.end_of_turn] for e in inputs.examples}
-    return prompts, [answers[e.answer] for e in inputs.examples]
 
 
 class _Watch(TrainingCallback):

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from primum.backends.base import GenerationLimits, Progress, Recipe, Run, TextSizes
-from primum.backends.fitting import answers_of, require_fit, text_sizes
+from primum.backends.fitting import answers_of, require_fit, require_texts_fit, text_sizes
 from primum.backends.mlx.adapters import load_adapter
 from primum.backends.mlx.base_model import Base, open_base
+from primum.backends.mlx.batches import text_likelihood, tokens_of
 from primum.backends.mlx.scoring import Parts, generate_texts, score_tokens, split
 from primum.backends.starts import check_starts
 from primum.backends.training import training_inputs
@@ -83,6 +84,14 @@ class MlxBackend:
         result[fits] = score_tokens(self._parts, [tokens[i] for i in fits], tree, chat.pad, progress)
         return result
 
+    def likelihood(self, examples: Sequence[Example], progress: Progress | None = None) -> np.ndarray:
+        """How probable the answers are: (n, 2), see `Backend.likelihood`."""
+        rows = list(zip(*tokens_of(self._base, examples), strict=True))
+        fits = [i for i, row in enumerate(rows) if sum(map(len, row)) <= self._base.context]
+        result = np.full((len(examples), 2), np.nan)
+        result[fits] = text_likelihood(self._parts, [rows[i] for i in fits], self._base.chat.pad, progress)
+        return result
+
     def generate(
         self, prompts: Sequence[str], limits: GenerationLimits, progress: Progress | None = None
     ) -> list[str]:
@@ -110,7 +119,11 @@ class MlxBackend:
 
         check_starts(runs, recipe)
         made = [training_inputs(examples, validation, labels, recipe, run, self) for run in runs]
-        require_fit(self.measure([e.prompt for e in (*examples, *validation)], labels), self.base_id)
+        if labels:
+            require_fit(self.measure([e.prompt for e in (*examples, *validation)], labels), self.base_id)
+        else:
+            rows = zip(*tokens_of(self._base, (*examples, *validation)), strict=True)
+            require_texts_fit([sum(map(len, row)) for row in rows], self._base.context, self.base_id)
         return tuple(
             finetune(self._base, inputs, run, progress) for inputs, run in zip(made, runs, strict=True)
         )

@@ -9,7 +9,8 @@ rows that read the prompt's keys and values (see docs/decisions/0011-mlx.md).
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+import itertools
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import mlx.core as mx
@@ -20,6 +21,7 @@ from mlx_lm.models.cache import ConcatenateKVCache, KVCache, RotatingKVCache, ma
 
 from primum.backends.base import GenerationLimits, Progress
 from primum.backends.mlx.base_model import Base
+from primum.backends.sampling import drawn, stream_of
 from primum.backends.tree import Tree, chains
 from primum.errors import BadInput
 
@@ -174,14 +176,17 @@ def generate_texts(
     limits: GenerationLimits,
     progress: Progress | None,
 ) -> list[str]:
-    """Greedy completions, cut before the first stop string."""
+    """Completions, cut before the first stop string. Drawn tokens are greedy ones of noisy logits: see `sampling`."""
     own = base.config.get("eos_token_id")
     ends = {base.chat.end_of_turn, *(own if isinstance(own, list) else [own])}
     texts = []
     for prompt in prompts:
         tokens: list[int] = []
         text = ""
-        for token, _ in generate_step(mx.array(list(prompt)), model, max_tokens=limits.max_new_tokens):
+        sampler = _drawing(prompt, limits)
+        for token, _ in generate_step(
+            mx.array(list(prompt)), model, max_tokens=limits.max_new_tokens, sampler=sampler
+        ):
             if int(token) in ends:
                 break
             tokens.append(int(token))
@@ -192,6 +197,19 @@ def generate_texts(
         if progress:
             progress("generating", len(texts), len(prompts))
     return texts
+
+
+def _drawing(prompt: Sequence[int], limits: GenerationLimits) -> Callable[[mx.array], mx.array] | None:
+    """What chooses each next token of a prompt; None: the most probable one."""
+    if not limits.temperature:
+        return None
+    stream, steps = stream_of(prompt), itertools.count()
+
+    def choose(log_probs: mx.array) -> mx.array:
+        row = np.array(log_probs.astype(mx.float32)).reshape(-1)
+        return mx.array([int(drawn(row, limits, stream, next(steps)).argmax())])
+
+    return choose
 
 
 def _cut(text: str, stop: Sequence[str]) -> str:

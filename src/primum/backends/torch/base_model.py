@@ -58,8 +58,8 @@ def open_base(model: ModelConfig, stack: StackConfig, root: Path) -> Base:
     transformers.utils.logging.disable_progress_bar()
     placement = place(model, stack)
     folder, base_id = locate(model, root)
-    digest = hash_base(folder, base_id, model.chat_template)
-    chat = Chat(_load_tokenizer(folder, base_id), base_id, model.chat_template)
+    digest = hash_base(folder, base_id, model.chat_template, model.thinking)
+    chat = Chat(_load_tokenizer(folder, base_id), base_id, model.chat_template, model.thinking)
     with out_of_memory_in_one_line(f"loading base model '{base_id}'"):
         loaded = _load_weights(folder, base_id, placement)
     own = getattr(loaded.config.get_text_config(), "max_position_embeddings", None)

@@ -105,7 +105,7 @@ class Feed:
             [str(e.answer) for e in member.examples],
             self._epoch,
             member.seed,
-            balanced=self._recipe.class_balanced,
+            balanced=self._recipe.class_balanced and bool(member.labels),
             lengths=[len(r.tokens) for r in self.dataset],
             batch=self._recipe.batch_size,
         )

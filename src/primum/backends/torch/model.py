@@ -10,10 +10,12 @@ import numpy as np
 import torch
 
 from primum.backends.base import GenerationLimits, Progress, Recipe, Run, TextSizes
-from primum.backends.fitting import answers_of, require_fit, text_sizes
+from primum.backends.fitting import answers_of, require_fit, require_texts_fit, text_sizes
 from primum.backends.starts import check_starts
 from primum.backends.torch.adapter import load_adapter
 from primum.backends.torch.base_model import Base, open_base
+from primum.backends.torch.feed import encode
+from primum.backends.torch.likelihood import text_likelihood
 from primum.backends.torch.memory import out_of_memory_in_one_line
 from primum.backends.torch.scoring import generate_texts, score_tokens
 from primum.backends.training import training_inputs
@@ -81,6 +83,17 @@ class TorchBackend:
             result[fits] = score_tokens(self._model, [tokens[i] for i in fits], tree, chat.pad, progress)
         return result
 
+    def likelihood(self, examples: Sequence[Example], progress: Progress | None = None) -> np.ndarray:
+        """How probable the answers are: (n, 2), see `Backend.likelihood`."""
+        records = encode(self._base, examples)
+        fits = [i for i, record in enumerate(records) if len(record.tokens) <= self._base.context]
+        result = np.full((len(examples), 2), np.nan)
+        with out_of_memory_in_one_line("likelihood"):
+            result[fits] = text_likelihood(
+                self._model, [records[i] for i in fits], self._base.chat.pad, progress
+            )
+        return result
+
     def generate(
         self, prompts: Sequence[str], limits: GenerationLimits, progress: Progress | None = None
     ) -> list[str]:
@@ -108,7 +121,11 @@ class TorchBackend:
         from primum.backends.torch.finetune import finetune, sweeps  # trl takes seconds to import
 
         check_starts(runs, recipe)
-        require_fit(self.measure([e.prompt for e in (*examples, *validation)], labels), self.base_id)
+        if labels:
+            require_fit(self.measure([e.prompt for e in (*examples, *validation)], labels), self.base_id)
+        else:
+            records = encode(self._base, (*examples, *validation))
+            require_texts_fit([len(r.tokens) for r in records], self._base.context, self.base_id)
         made: list[Candidate] = []
         for together in sweeps(self._base, runs):
             others = together if len(together) > 1 else ()

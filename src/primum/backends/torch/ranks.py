@@ -61,9 +61,7 @@ class Ranks:
         if self.world > 1:
             distributed.barrier()
 
-    def scored(
-        self, score: Callable[[Sequence[Sequence[int]]], np.ndarray], prompts: Sequence[Sequence[int]]
-    ) -> np.ndarray:
+    def scored(self, score: Callable[[Sequence[T]], np.ndarray], prompts: Sequence[T]) -> np.ndarray:
         """Rows of `score` (n, K) for all prompts, each made by one rank, or by all where the base is divided."""
         if self.world == 1 or self.sharded:
             return score(prompts)

@@ -18,6 +18,7 @@ import torch
 
 from primum.backends.base import GenerationLimits, Progress
 from primum.backends.chat import Chat
+from primum.backends.sampling import drawn, stream_of
 from primum.backends.torch.columns import Columns, inner, one_column, takes_positions
 from primum.backends.torch.memory import release
 from primum.backends.tree import Tree, build_tree
@@ -184,7 +185,7 @@ def generate_texts(
     limits: GenerationLimits,
     progress: Progress | None,
 ) -> list[str]:
-    """Greedy completions, cut before the first stop string."""
+    """Completions, cut before the first stop string. Drawn tokens are greedy ones of noisy logits: see `sampling`."""
     texts = [""] * len(prompts)
     done = 0
     for rows in _generated_together([len(p) for p in prompts], model.device.type):
@@ -196,6 +197,7 @@ def generate_texts(
             attention_mask=mask.to(model.device),
             max_new_tokens=limits.max_new_tokens,
             do_sample=False,
+            logits_processor=_drawing([prompts[i] for i in rows], width, limits),
             temperature=None,
             top_p=None,
             top_k=None,
@@ -209,6 +211,22 @@ def generate_texts(
         if progress:
             progress("generating", done, len(prompts))
     return texts
+
+
+def _drawing(prompts: Sequence[Sequence[int]], width: int, limits: GenerationLimits) -> Any:
+    """What makes greedy decoding draw; none where it shall be greedy."""
+    from transformers import LogitsProcessorList
+
+    streams = [stream_of(prompt) for prompt in prompts]
+
+    def noisy(ids: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
+        step = ids.shape[1] - width
+        rows = zip(logits.float().cpu().numpy(), streams, strict=True)
+        return torch.from_numpy(np.stack([drawn(row, limits, stream, step) for row, stream in rows])).to(
+            logits.device
+        )
+
+    return LogitsProcessorList([noisy] if limits.temperature else [])
 
 
 def _generated_together(lengths: Sequence[int], device: str) -> Iterator[list[int]]:

@@ -22,20 +22,23 @@ from trl.trainer.sft_trainer import SFTTrainer
 from primum.backends import epochs, training
 from primum.backends.base import Progress, Run
 from primum.backends.torch.base_model import Base
-from primum.backends.torch.feed import Feed, encode
+from primum.backends.torch.feed import Feed, Record, encode
 from primum.backends.torch.fleet import Fleet
+from primum.backends.torch.likelihood import text_likelihood
 from primum.backends.torch.lower import with_lower
 from primum.backends.torch.ranks import Ranks, ranks_here
 from primum.backends.torch.scoring import check_tree, score_tokens
 from primum.backends.torch.sharding import divide_under, first_pass, tree_for
 from primum.backends.tree import build_tree
 from primum.errors import PrimumError, Unavailable
-from primum.records import TrainingLog
+from primum.records import Example, TrainingLog
 
 log = logging.getLogger(__name__)
 Logs = tuple[epochs.Log, ...]
 Map = Callable[..., Iterable[torch.Tensor]]
 """`map`, or that of a pool of threads."""
+Judge = Callable[[str], tuple[float, float]]
+"""Name of a candidate -> its macro-F1 and loss on the validation part."""
 
 
 class Diverged(Exception):  # noqa: N818
@@ -180,10 +183,7 @@ class Epochs(TrainerCallback):
         self._fleet, self._feed, self._ranks, self._progress = fleet, feed, ranks, progress
         self._entries = [list(entries) for entries in logs]
         part, labels = members[0].validation, members[0].labels
-        self._prompts = base.chat.prompts([e.prompt for e in part])
-        self._gold = [labels.index(str(e.answer)) for e in part]
-        self._tree = build_tree([base.chat.answer(v) for v in labels], base.chat.end_of_turn)
-        check_tree(base.model, self._tree, max(map(len, self._prompts)))  # now, not after an epoch
+        self._judge = self._texts(encode(base, part)) if not labels else self._labels(part, labels)
 
     @property
     def logs(self) -> Logs:
@@ -248,12 +248,33 @@ class Epochs(TrainerCallback):
         figures = entry.model_dump(exclude={"epoch", "seconds"}, exclude_none=True)
         self.report({f"{self._fleet.names[i]}/{key}": value for key, value in figures.items()})
 
-    def _judge(self, name: str) -> tuple[float, float]:
-        with self._fleet.alone(name) as model:
-            scores = self._ranks.scored(
-                lambda prompts: score_tokens(model, prompts, self._tree, self._base.chat.pad), self._prompts
-            )
-        return epochs.judge(self._gold, scores)
+    def _labels(self, part: Sequence[Example], labels: Sequence[str]) -> Judge:
+        """What judges a candidate by the label that it finds most probable."""
+        prompts = self._base.chat.prompts([e.prompt for e in part])
+        gold = [labels.index(str(e.answer)) for e in part]
+        tree = build_tree([self._base.chat.answer(v) for v in labels], self._base.chat.end_of_turn)
+        check_tree(self._base.model, tree, max(map(len, prompts)))  # now, not after an epoch
+
+        def judge(name: str) -> tuple[float, float]:
+            with self._fleet.alone(name) as model:
+                scores = self._ranks.scored(
+                    lambda rows: score_tokens(model, rows, tree, self._base.chat.pad), prompts
+                )
+            return epochs.judge(gold, scores)
+
+        return judge
+
+    def _texts(self, records: Sequence[Record]) -> Judge:
+        """What judges a candidate by how probable it finds the answers."""
+
+        def judge(name: str) -> tuple[float, float]:
+            with self._fleet.alone(name) as model:
+                found = self._ranks.scored(
+                    lambda rows: text_likelihood(model, rows, self._base.chat.pad), records
+                )
+            return epochs.judge_texts(found)
+
+        return judge
 
 
 def make_trainer(  # noqa: PLR0913 - all that a training has
