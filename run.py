@@ -15,6 +15,8 @@ examples
       any key of the configuration (docs/configuration.md), checked before anything starts
   python run.py --pipeline finetune --config my_run.yaml --dry-run
       show the resolved configuration and the plan; do nothing
+  python run.py --pipeline compare --task heart --set 'compare.models=[primum-base, qwen2.5-7b]'
+      models side by side on validation, with classical ones; opens no holdout
   python run.py --pipeline drift --task stroke --at 1994-06-30
       every site's last 90 days against what its champion learned from: one page, worst first
   python run.py --pipeline retrain --task stroke
@@ -40,7 +42,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--pipeline",
         required=True,
-        choices=["finetune", "drift", "retrain", "pretrain"],
+        choices=["finetune", "compare", "drift", "retrain", "pretrain"],
         help="which pipeline to run",
     )
     p.add_argument("--config", metavar="FILE", help="a YAML file with the keys that differ from the defaults")
@@ -84,9 +86,13 @@ def main(argv: list[str] | None = None) -> int:
     from primum.failures import failing_softly
 
     with failing_softly() as outcome:
-        from pipelines import launch, launch_sites
+        from pipelines import launch, launch_compare, launch_sites
 
-        chosen = {"finetune": launch.finetune, "pretrain": launch.pretrain}
+        chosen = {
+            "finetune": launch.finetune,
+            "compare": launch_compare.compare,
+            "pretrain": launch.pretrain,
+        }
         chosen.get(arguments.pipeline, launch_sites.sites)(arguments)
     return outcome.code
 

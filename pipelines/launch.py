@@ -14,7 +14,18 @@ import yaml
 from rich.console import Console
 
 from primum import moments
-from primum.config import DriftConfig, RetrainConfig, RunConfig, load_run, parse_overrides, validate
+from primum.backends.base_files import describe
+from primum.config import (
+    CompareConfig,
+    DriftConfig,
+    RetrainConfig,
+    RunConfig,
+    Source,
+    SplitConfig,
+    load_run,
+    parse_overrides,
+    validate,
+)
 from primum.errors import BadInput
 from primum.jobs.devices import resolve_stack
 from primum.pointer import split_name
@@ -29,14 +40,20 @@ if TYPE_CHECKING:
 def finetune(arguments: argparse.Namespace) -> None:
     """Run the finetune pipeline, or with --dry-run only show what it would do."""
     workspace = find_workspace()
-    # What concerns watching only must not undo the cache of a step that spends a look.
+    # What concerns other pipelines only must not undo the cache of a step that spends a look.
     config = resolve(workspace, arguments)
-    unwatched = {"drift": DriftConfig(), "retrain": RetrainConfig(judged_share=config.retrain.judged_share)}
+    unwatched = {
+        "drift": DriftConfig(),
+        "retrain": RetrainConfig(judged_share=config.retrain.judged_share),
+        "compare": CompareConfig(),
+    }
     config = config.model_copy(update=unwatched)
     output = Path(arguments.output) if arguments.output else workspace.home / "outputs"
     if arguments.dry_run:
         print(plan(config, output))
         return
+    if config.model.source != "embedded":
+        say(describe(config.model))
     writable(output, "the output folder")
     with only_run(workspace, config.task.name, say), display():
         if arguments.no_cache:
@@ -101,16 +118,35 @@ def plan(config: RunConfig, output: Path) -> str:
         yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True).rstrip(),
         "",
         f"# plan: task {config.task.name}, {len(config.task.features)} features, seed {config.seed}",
-        f"# 1 ingest {config.task.source.kind} {config.task.source.name or config.task.source.path}",
-        f"# 2 split {config.task.split.train:g} / {config.task.split.validation:g} / {config.task.split.test:g}"
-        f" by patient, stored with DVC remote '{config.stack.dvc_remote}'",
-        f"# 3 classical baselines, and LoRA of rank {ranks} on {config.model.name} ({config.stack.backend})",
+        f"# 1 ingest {said_of(config.task.source)}",
+        f"# 2 split {_shares(config.task.split)}, stored with DVC remote '{config.stack.dvc_remote}'",
+        f"# 3 classical baselines, and LoRA of rank {ranks} on {config.model.name} ({config.stack.backend}): "
+        f"{describe(config.model)}",
         f"# 4 one of {looks} planned looks at the holdout, each at alpha {config.gate.alpha / looks:g}",
         f"# 5 gate, registry, report in {output / config.task.name}",
         *cost(config),
         "# nothing was read or written",
     ]
     return "\n".join(lines)
+
+
+def _shares(split: SplitConfig) -> str:
+    if split.official is not None:
+        return "as the benchmark's own parts say"
+    return f"{split.train:g} / {split.validation:g} / {split.test:g} by patient"
+
+
+def said_of(source: Source) -> str:
+    """A source in one line of a plan, with the licence of a hub's dataset where its card is on this machine."""
+    from primum.ingest.hub import known_licence
+
+    if source.kind == "mix":
+        return "mix of " + "; ".join(
+            f"{part.name}{f' (weight {part.weight:g})' if part.weight else ''}: {said_of(part.source)}"
+            for part in source.parts
+        )
+    licence = known_licence(source)
+    return f"{source.kind} {source.name or source.path}{f' ({licence})' if licence else ''}"
 
 
 def cost(config: RunConfig) -> list[str]:

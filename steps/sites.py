@@ -16,6 +16,7 @@ from primum.backends import open_backend
 from primum.config import ModelConfig, RunConfig, StackConfig
 from primum.failures import why_one
 from primum.generations import note_watched
+from primum.journal import once
 from primum.pointer import slug
 from primum.progress import say, show
 from primum.records import RetrainRun, SiteOutcome, WatchRun
@@ -24,7 +25,6 @@ from primum.reports.watch import overview_page, retrain_page, write_retrain, wri
 from primum.sites import planning, retraining, watching
 from primum.sites.champions import Scorer
 from primum.sites.cycle import Cycle, begin, drop, finish, single
-from primum.sites.journal import once
 from primum.sites.planning import Plans
 from primum.sites.pooled import PooledTraining
 from primum.workspace import find_workspace, held

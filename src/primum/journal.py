@@ -1,4 +1,4 @@
-"""What a retraining has finished, kept on disk: a run that was killed goes on with the next stage."""
+"""What a long run has finished, kept on disk: one that was killed goes on with the next stage."""
 
 from __future__ import annotations
 

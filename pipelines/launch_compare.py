@@ -1,0 +1,78 @@
+"""Start the compare pipeline, and say what came of it."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+
+from rich.console import Console
+
+from pipelines.launch import note_of, on_stack, open_store, output_of, resolve, submitted
+from primum.comparing.plan import Planned
+from primum.config import RunConfig
+from primum.progress import display, say
+from primum.records.compared import Cell, ComparisonRun
+from primum.workspace import Workspace, find_workspace, only_run, writable
+
+
+def compare(arguments: argparse.Namespace) -> None:
+    """Run the compare pipeline, or with --dry-run only show what it would do."""
+    workspace = find_workspace()
+    config = resolve(workspace, arguments)
+    cells = planned(workspace, config, arguments)
+    output = Path(arguments.output) if arguments.output else workspace.home / "outputs"
+    if arguments.dry_run:
+        print(compare_plan(cells, output))
+        return
+    writable(output, "the output folder")
+    with only_run(workspace, "compare", say), display():
+        if arguments.no_cache:
+            shutil.rmtree(workspace.state / "compare", ignore_errors=True)
+        _run(workspace, config, cells, output)
+
+
+def planned(workspace: Workspace, config: RunConfig, arguments: argparse.Namespace) -> tuple[Planned, ...]:
+    """Every cell with the configuration of a run of its own; unknown names are refused before anything starts."""
+    wanted = config.compare
+    found = []
+    for task in wanted.tasks or (arguments.task,):
+        for model in wanted.models or (arguments.model,):
+            named = argparse.Namespace(**{**vars(arguments), "task": task, "model": model})
+            resolved = resolve(workspace, named)
+            for seed in wanted.seeds or (resolved.seed,):
+                cell = Cell(task=resolved.task.name, model=resolved.model.name, seed=seed)
+                found.append(Planned(cell=cell, config=resolved))
+    return tuple(found)
+
+
+def compare_plan(cells: tuple[Planned, ...], output: Path) -> str:
+    """What a comparison would do, in words."""
+    lines = [
+        f"# plan: {len(cells)} cell(s), each a training and its scores on validation; no holdout is opened"
+    ]
+    for number, found in enumerate(cells, 1):
+        model, ranks = found.config.model, ", ".join(map(str, found.config.model.recipe.ranks))
+        licence = f", licence {model.licence}" if model.licence else ""
+        lines.append(f"# {number} {found.cell.name}: {model.source}, rank {ranks}{licence}")
+    return "\n".join([*lines, f"# report in {output / 'compare'}", "# nothing was read or written"])
+
+
+def _run(workspace: Workspace, config: RunConfig, cells: tuple[Planned, ...], output: Path) -> None:
+    open_store(workspace, config)
+    from pipelines.compare import compare_pipeline
+    from primum.reports.compare import print_comparison
+    from steps.compare import Cells
+
+    out = (output / "compare" / f"{datetime.now():%Y-%m-%dT%H-%M-%S}").resolve()  # for people: local time
+    name = f"compare-{datetime.now(UTC):%Y_%m_%d-%H_%M_%S_%f}"
+    note = note_of(workspace, config)
+    note.write_text(name, encoding="utf-8")
+    chosen = on_stack(compare_pipeline, config, enable_cache=False, run_name=name)
+    finished = chosen(Cells(planned=cells), config.stack, str(out))
+    note.unlink()
+    if submitted(config, name):
+        return
+    run: ComparisonRun = output_of(finished, "report_comparison", "comparison_run")
+    print_comparison(Console(), run, out / "compare.html")

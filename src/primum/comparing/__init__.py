@@ -1,0 +1,1 @@
+"""Models side by side: the same records, the same tuning, no holdout opened."""
