@@ -43,6 +43,7 @@ def main() -> None:
     sys.path.insert(0, str(ROOT))
     began = time.monotonic()
     TASK.extend(["--set", f"stack.backend={arguments.backend}"])
+    TASK.extend(word for key in arguments.set for word in ("--set", key))
     _first(arguments.home, arguments.config)
     days = [f"{p.end_time:%Y-%m-%d}" for p in pd.period_range("1994-01", arguments.last, freq="M")]
     rows = []
@@ -61,6 +62,9 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--home", type=Path, required=True, help="where everything is kept")
     parser.add_argument("--config", type=Path, help="a run file with keys that differ")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="one more key of the runs"
+    )
     parser.add_argument("--backend", default="cpu", help="cpu, cuda, mlx, or fake (a linear model)")
     parser.add_argument("--last", default="1995-12", help="last month")
     return parser.parse_args()
@@ -132,6 +136,7 @@ def _write(kept: Sequence[tuple[str, Path]], seconds: float, backend: str) -> No
         ],
         ["evidently", "torch", "zenml"],
         backend=backend,
+        keys=TASK[2:],
         found=found,
         judged=[{"when": when, **o.model_dump(mode="json", include=shown)} for when, o in outcomes],
     )

@@ -16,13 +16,13 @@ from primum.config import RunConfig
 from primum.decision import decide
 from primum.evaluation import comparators, evaluate
 from primum.ingest import ingest
+from primum.journal import once
 from primum.pointer import slug
 from primum.records import PARTS, Baselines, RegisteredVersion, RetrainRun, WatchRun
 from primum.scoring import prepare_renderer
 from primum.selection import make_bundle
 from primum.sites.champions import Scorer
 from primum.sites.cycle import begin, finish
-from primum.sites.journal import once
 from primum.sites.planning import plan_sites, pooled_of
 from primum.sites.pooled import train_candidates
 from primum.sites.retraining import retrain_site

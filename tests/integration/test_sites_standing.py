@@ -37,6 +37,8 @@ from primum.workspace import Workspace
 
 SITES = {"north": (30, 0.0), "south": (30, 0.0)}
 AT = "2021-06-30"
+TASK = "beds"
+"""Of its own: files that one worker runs share a registry."""
 
 
 class Killed(BaseException):
@@ -51,7 +53,7 @@ class World:
         self.workspace = Workspace(project=project, home=folder / "home")
         bootstrap(self.workspace)
         late = cohort(SITES, months("2021-01", 5), start=100_000)
-        self.file = write_task(folder, pd.concat([cohort(SITES, months("2020-01", 12)), late]))
+        self.file = write_task(folder, pd.concat([cohort(SITES, months("2020-01", 12)), late]), name=TASK)
         self.pooled = first_champion(self.workspace, self.config(at=ends("2020-12-31")))
         self.scorer = Scorer(self.workspace, open_backend(self.config().model, self.config().stack, project))
 
@@ -70,7 +72,7 @@ class World:
         return registry.register(self.workspace, bundle, made, registry.utc_now(), as_of=ends(AT).isoformat())
 
     def way(self, site: str) -> WayBack:
-        present = registry.champion("wards", site)
+        present = registry.champion(TASK, site)
         assert present is not None
         config = self.config(site=site)
         champion = open_champion(self.workspace, config, present)
@@ -79,7 +81,7 @@ class World:
 
     def kinds(self, site: str) -> list[str]:
         with closing(Ledger.open(self.workspace.ledger)) as ledger:
-            return [e.kind for e in ledger.entries(task="wards", site=site)]
+            return [e.kind for e in ledger.entries(task=TASK, site=site)]
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +112,7 @@ def test_a_way_back_that_was_killed_is_gone_once(
     way, before = start.way(site), len(start.kinds(site))
     assert way.to is not None
     assert way.to.site == ("north" if site == "north" else "all")
-    live = registry.champion("wards", site)
+    live = registry.champion(TASK, site)
     assert live is not None
     config = start.config(site=site)
     champion = open_champion(start.workspace, config, live)
@@ -122,7 +124,7 @@ def test_a_way_back_that_was_killed_is_gone_once(
     monkeypatch.undo()
     for _ in range(2):
         assert go_back(start.workspace, config, way, champion, registry.utc_now)
-    serving = registry.serving("wards", site)
+    serving = registry.serving(TASK, site)
     assert serving is not None
     assert (serving.site, serving.number) == (way.to.site, way.to.number)
     assert start.kinds(site)[before:] == ["rollback" if site == "north" else "retirement"]
@@ -141,7 +143,7 @@ def test_where_all_fail_the_live_one_stays_and_the_reason_says_so(
     start: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     start.add("south", -1.5)
-    live = registry.champion("wards", "south")
+    live = registry.champion(TASK, "south")
     assert live is not None
     monkeypatch.setattr(standing, "_holds", lambda *_: False)
     way = start.way("south")
@@ -150,7 +152,7 @@ def test_where_all_fail_the_live_one_stays_and_the_reason_says_so(
     config = start.config(site="south")
     champion = open_champion(start.workspace, config, live)
     assert not go_back(start.workspace, config, way, champion, registry.utc_now)
-    assert registry.champion("wards", "south") == live
+    assert registry.champion(TASK, "south") == live
 
 
 def test_a_version_that_too_few_outcomes_speak_for_is_not_gone_back_to(
@@ -176,7 +178,7 @@ def test_a_failing_champion_goes_back_although_nothing_can_be_judged(start: Worl
     run = retrain(start.workspace, config)
     (south,) = run.outcomes
     assert (south.action, south.verdict, south.rolled_back) == ("stay", None, True)
-    assert south.champion_after == "wards@all v1"
+    assert south.champion_after == f"{TASK}@all v1"
     assert "look" not in start.kinds("south")
 
 

@@ -36,6 +36,13 @@ def test_default_run_is_breast_cancer_on_the_embedded_base() -> None:
     assert config.task.positive == "malignant"
 
 
+def test_a_site_may_be_called_by_a_number() -> None:
+    config = load("site=2", "fallback_site=0")
+    assert (config.site, config.fallback_site) == ("2", "0")
+    with pytest.raises(BadInput, match="fallback_site"):
+        load("fallback_site=no")
+
+
 def test_overrides_reach_nested_keys_and_are_typed() -> None:
     config = load("model.recipe.epochs=2", "model.recipe.ranks=[4]", "seed=7", "gate.balance.max_gap=0.1")
     assert config.model.recipe.epochs == 2
