@@ -9,9 +9,11 @@ from pathlib import Path
 
 from primum.cli_export import add_export
 from primum.cli_holdouts import add_ledger, add_split
+from primum.cli_model import add_model
 from primum.cli_registry import add_registry
 from primum.cli_schedule import add_schedule
 from primum.cli_stack import add_stack
+from primum.cli_texts import add_texts
 from primum.errors import BadInput
 from primum.failures import failing_softly
 from primum.workspace import Workspace, find_workspace, writable
@@ -26,11 +28,13 @@ def parser() -> argparse.ArgumentParser:
     add_registry(commands)
     _add_predict(commands)
     add_export(commands)
+    add_model(commands)
     add_split(commands)
     add_ledger(commands)
     add_stack(commands)
     add_schedule(commands)
     _add_gate(commands)
+    add_texts(commands)
     _add_power(commands)
     dashboard = commands.add_parser(
         "dashboard", help="the ZenML dashboard on this store, on loopback; Ctrl-C ends it"

@@ -1,0 +1,199 @@
+"""All numbers of one generated text, and the paired comparison of two systems on them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from primum.errors import BadInput
+from primum.records import Frozen
+from primum.stats.intervals import weighted_interval
+from primum.stats.paired import paired_permutation
+from primum.texts.drugs import COMMON, Lexicon
+from primum.texts.facts import FactCheck, contradicted, omitted, read_facts, unsupported
+from primum.texts.form import language, loops
+from primum.texts.rouge import rouge
+from primum.texts.sections import TextFormat, read_sections
+from primum.texts.words import words
+
+Better = Literal["higher", "lower", "neither"]
+
+
+class TextMeasures(Frozen):
+    """The measures of one record. Every one exists for every text: an empty text scores worst, it is not dropped."""
+
+    compliant: bool
+    coverage: float
+    rouge1: float
+    rouge2: float
+    rouge_lsum: float
+    unsupported: int
+    """Facts of the text that the source does not hold."""
+    unsupported_rate: float
+    omitted: int
+    """Facts of the source, those that the reference took over, that the text lost."""
+    omitted_rate: float
+    contradicted: int
+    """What the text denies and the reference affirms, or the other way round, and quantities put for others."""
+    words: int
+    """Length of the answer in words."""
+    reasoning_words: int
+    empty: bool
+    looping: bool
+    other_language: bool
+    thinking_closed: bool
+
+
+BETTER: dict[str, Better] = {
+    "compliant": "higher",
+    "coverage": "higher",
+    "rouge1": "higher",
+    "rouge2": "higher",
+    "rouge_lsum": "higher",
+    "unsupported": "lower",
+    "unsupported_rate": "lower",
+    "omitted": "lower",
+    "omitted_rate": "lower",
+    "contradicted": "lower",
+    "words": "neither",
+    "reasoning_words": "neither",
+    "empty": "lower",
+    "looping": "lower",
+    "other_language": "lower",
+    "thinking_closed": "higher",
+}
+"""Every measure, and which way is better; of a length neither is."""
+
+
+@dataclass(frozen=True, slots=True)
+class TextChecks:
+    """A record's measures and the findings behind them; positions are in the text that each check names."""
+
+    measures: TextMeasures
+    unsupported: FactCheck
+    """Positions in the answer (`SectionReading.answer` of the generated text)."""
+    omitted: FactCheck
+    """Positions in the reference's answer, in the source where there is no reference."""
+    contradicted: FactCheck
+    """Positions in the answer."""
+
+
+def measure(
+    form: TextFormat, source: str, reference: str, generated: str, lexicon: Lexicon = COMMON
+) -> TextMeasures:
+    """Measure one generated text; see `check_text`, which also returns the findings."""
+    return check_text(form, source, reference, generated, lexicon).measures
+
+
+def check_text(
+    form: TextFormat, source: str, reference: str, generated: str, lexicon: Lexicon = COMMON
+) -> TextChecks:
+    """Judge a generated text by its format, its reference and its source. Never raises, whatever the text is.
+
+    Reasoning is measured, not compared. Without a reference ("") overlap is 0, nothing is contradicted, and every
+    fact of the source counts where it is lost.
+    """
+    reading = read_sections(generated, form)
+    expected = read_sections(reference, form).answer
+    told, note = read_facts(source, lexicon), read_facts(reading.answer, lexicon)
+    taken_over = read_facts(expected, lexicon) if expected else None
+    new, lost = unsupported(told, note), omitted(told, note, taken_over)
+    turned = contradicted(expected, reading.answer)
+    overlap, said = rouge(expected, reading.answer), words(reading.answer)
+    tongue, expected_tongue = language(reading.answer), language(expected or source)
+    found = TextMeasures(
+        compliant=reading.compliant,
+        coverage=reading.coverage,
+        rouge1=overlap.rouge1.f,
+        rouge2=overlap.rouge2.f,
+        rouge_lsum=overlap.rouge_lsum.f,
+        unsupported=len(new.missing),
+        unsupported_rate=new.rate,
+        omitted=len(lost.missing),
+        omitted_rate=lost.rate,
+        contradicted=len(turned.missing),
+        words=len(said),
+        reasoning_words=len(words(reading.reasoning)),
+        empty=not said,
+        looping=loops(generated),
+        other_language=None not in (tongue, expected_tongue) and tongue != expected_tongue,
+        thinking_closed=reading.thinking_closed,
+    )
+    return TextChecks(found, new, lost, turned)
+
+
+class MeasureDifference(Frozen):
+    """One measure of two systems on the same records: means, A - B, interval over patients, p."""
+
+    name: str
+    better: Better
+    mean_a: float
+    mean_b: float
+    delta: float
+    lower: float
+    upper: float
+    p: float
+    """Two-sided, by flipping the sign of whole patients; (r + 1) / (B + 1)."""
+    records: int
+    patients: int
+
+
+def compare(  # noqa: PLR0913 - a test's design, each part named at the call
+    a: Sequence[TextMeasures],
+    b: Sequence[TextMeasures],
+    patients: NDArray[Any],
+    *,
+    resamples: int,
+    rng: np.random.Generator,
+    alpha: float = 0.05,
+) -> tuple[MeasureDifference, ...]:
+    """Compare two systems measure by measure: paired cluster bootstrap and permutation test by patient.
+
+    a, b (n,): the same records in the same order; patients (n,): their independent units. Where every record is
+    tied the interval is [0, 0] and p 1: no difference was *seen*, which for a rare event proves little; see
+    `stats.paired` for pseudo-patients. No correction over the measures. Raises BadInput for other lengths.
+    """
+    if not len(a) == len(b) == len(patients) or not len(a):
+        raise BadInput(
+            f"texts: {len(a)} and {len(b)} measured records and {len(patients)} patients; give the same records, at "
+            "least one, for both"
+        )
+    streams = rng.spawn(len(BETTER))
+    return tuple(
+        _difference(name, a, b, np.asarray(patients), resamples, stream, alpha)
+        for name, stream in zip(BETTER, streams, strict=True)
+    )
+
+
+def _difference(  # noqa: PLR0913
+    name: str,
+    a: Sequence[TextMeasures],
+    b: Sequence[TextMeasures],
+    patients: NDArray[Any],
+    resamples: int,
+    rng: np.random.Generator,
+    alpha: float,
+) -> MeasureDifference:
+    of_a, of_b = (np.array([float(getattr(m, name)) for m in system]) for system in (a, b))
+    gap = of_a - of_b
+
+    def mean(weights: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
+        return np.round(weights @ gap / weights.sum(axis=1), 12)  # ties in theory tie in floating point
+
+    found = weighted_interval(patients, mean, resamples=resamples, rng=rng, alpha=alpha)
+    return MeasureDifference(
+        name=name,
+        better=BETTER[name],
+        mean_a=float(of_a.mean()),
+        mean_b=float(of_b.mean()),
+        delta=float(gap.mean()),
+        lower=found.lower,
+        upper=found.upper,
+        p=paired_permutation(of_a, of_b, patients, resamples, rng),
+        records=len(a),
+        patients=int(np.unique(patients).size),
+    )
