@@ -26,6 +26,7 @@ from primum.backends.training import ADAPTER_CONFIG, ADAPTER_WEIGHTS, sha256
 from primum.calibration import Calibration
 from primum.errors import BadInput, Tampered
 from primum.parity import Parity
+from primum.privacy.identifiers import RULES
 from primum.prompts import Renderer
 from primum.records import Frozen
 from primum.stats.calibration import Isotonic, Platt
@@ -35,9 +36,10 @@ CARD = "primum.json"
 MODEL_CARD = "README.md"
 """Written after the gate, by hand too; the only file of the folder that its hash does not cover."""
 _PEFT = (ADAPTER_CONFIG, ADAPTER_WEIGHTS)
-_FORMAT = 4
-_READABLE = (1, 2, 3, 4)
-"""Format 1 knew no label sets, 2 no parity probes, 3 no recalibration at a site: such bundles are served without."""
+_FORMAT = 5
+_READABLE = (1, 2, 3, 4, 5)
+"""Format 1 knew no label sets, 2 no parity probes, 3 no recalibration at a site, 4 no masking: such bundles are
+served without."""
 
 
 class BundleCard(Frozen):
@@ -195,6 +197,12 @@ def _read_card(folder: Path) -> BundleCard:
     if wrong or files[ADAPTER_WEIGHTS] != card.adapter_sha256 or prompt_hash != card.prompt_hash:
         raise Tampered(f"bundle {folder}: {wrong[0] if wrong else CARD} was altered; it is refused")
     _check_weights(folder / ADAPTER_WEIGHTS)
+    masking = card.renderer.masking
+    if masking is not None and masking.rules != RULES:  # it would read another text than it was trained on
+        raise BadInput(
+            f"bundle {folder}: its texts were masked by rules {masking.rules}, this version has rules {RULES}; "
+            f"serve it with primum {card.code_version}, or train again"
+        )
     return card
 
 

@@ -151,8 +151,8 @@ def test_a_bundle_of_a_later_format_says_so(bundle: Bundle) -> None:
     file = Path(bundle.path) / "primum.json"
     written = json.loads(file.read_text())
     written["card"]["never_heard_of"] = 1
-    file.write_text(json.dumps({**written, "format": 5}))
-    with pytest.raises(BadInput, match="format 5 is not known to this version; update primum"):
+    file.write_text(json.dumps({**written, "format": 6}))
+    with pytest.raises(BadInput, match="format 6 is not known to this version; update primum"):
         open_bundle(Path(bundle.path))
 
 
@@ -169,7 +169,7 @@ def test_a_bundle_of_an_earlier_format_is_read_without_what_it_did_not_know(
 ) -> None:
     file = Path(bundle.path) / "primum.json"
     written = json.loads(file.read_text())
-    assert written["format"] == 4
+    assert written["format"] == 5
     for key in unknown:
         del written["card"][key]
     file.write_text(json.dumps({**written, "format": earlier}))
