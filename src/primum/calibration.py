@@ -82,11 +82,17 @@ class Calibration(Frozen):
         return bool(np.isclose(mine, theirs, rtol=1e-9, atol=1e-9))
 
     def _cut(self) -> float | None:
-        """The raw log-odds from which the positive class is answered."""
+        """The raw log-odds from which the positive class is answered.
+
+        None where no cut is known, or it lies among probabilities that are clipped: there patients whose raw
+        log-odds differ are scored alike.
+        """
         line = self.recalibration or Platt(0.0, 1.0)
         if self.threshold is None or self.positive is None or not isinstance(line, Platt) or line.slope <= 0:
             return None
-        return float(self.temperature * (safe_logit(np.array(self.threshold)) - line.intercept) / line.slope)
+        scaled = (float(safe_logit(np.array(self.threshold))) - line.intercept) / line.slope
+        clipped = not EDGE < self.threshold < 1 - EDGE or not abs(scaled) < float(safe_logit(np.array(1 - EDGE)))
+        return None if clipped else self.temperature * scaled
 
 
 def fit_calibration(  # noqa: PLR0913
