@@ -157,8 +157,11 @@ def cost(config: RunConfig) -> list[str]:
     return [f"# {line}" for line in estimate(config, load_prices(find_workspace().configs))]
 
 
-def open_store(workspace: Workspace, config: RunConfig) -> None:
-    """Open ZenML's store on the stack that the run needs, with a ledger that knows what the registry holds."""
+def open_store(workspace: Workspace, config: RunConfig, note: Path | None = None) -> None:
+    """Open ZenML's store on the stack that the run needs, with a ledger that knows what the registry holds.
+
+    `note` names the run that the holder of this lock left behind; by default the task's.
+    """
     from primum.registry import require_ledger
     from primum.stack.store import bootstrap, close_abandoned
 
@@ -176,7 +179,7 @@ def open_store(workspace: Workspace, config: RunConfig) -> None:
     cloud.select(config.stack)
     require_ledger(workspace, config.task.name, config.site)
     require_operator(config.stack)
-    close_abandoned(note_of(workspace, config))
+    close_abandoned(note or note_of(workspace, config))
 
 
 def note_of(workspace: Workspace, config: RunConfig) -> Path:

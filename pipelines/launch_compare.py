@@ -9,12 +9,17 @@ from pathlib import Path
 
 from rich.console import Console
 
-from pipelines.launch import note_of, on_stack, open_store, output_of, resolve, submitted
+from pipelines.launch import on_stack, open_store, output_of, resolve, submitted
 from primum.comparing.plan import Planned
-from primum.config import RunConfig
+from primum.config import RunConfig, parse_overrides
+from primum.errors import BadInput
 from primum.progress import display, say
 from primum.records.compared import Cell, ComparisonRun
-from primum.workspace import Workspace, find_workspace, only_run, writable
+from primum.workspace import Workspace, find_workspace, held, writable
+
+LOCK = "~compare"
+"""One comparison at a time; no task can be called so, whose own lock is held while its records are read."""
+WAITING = "another comparison is going on; waiting for it to end (Ctrl-C to give up)"
 
 
 def compare(arguments: argparse.Namespace) -> None:
@@ -27,7 +32,7 @@ def compare(arguments: argparse.Namespace) -> None:
         print(compare_plan(cells, output))
         return
     writable(output, "the output folder")
-    with only_run(workspace, "compare", say), display():
+    with held(workspace, LOCK, WAITING, say), display():
         if arguments.no_cache:
             shutil.rmtree(workspace.state / "compare", ignore_errors=True)
         _run(workspace, config, cells, output)
@@ -36,6 +41,10 @@ def compare(arguments: argparse.Namespace) -> None:
 def planned(workspace: Workspace, config: RunConfig, arguments: argparse.Namespace) -> tuple[Planned, ...]:
     """Every cell with the configuration of a run of its own; unknown names are refused before anything starts."""
     wanted = config.compare
+    overrides, listed = parse_overrides(arguments.set), {"task": wanted.tasks, "model": wanted.models}
+    for key, names in listed.items():
+        if names and key in overrides:
+            raise BadInput(f"--set {key} and compare.{key}s both say what is compared; leave one of them out")
     found = []
     for task in wanted.tasks or (arguments.task,):
         for model in wanted.models or (arguments.model,):
@@ -60,14 +69,14 @@ def compare_plan(cells: tuple[Planned, ...], output: Path) -> str:
 
 
 def _run(workspace: Workspace, config: RunConfig, cells: tuple[Planned, ...], output: Path) -> None:
-    open_store(workspace, config)
+    note = workspace.state / "locks" / f"{LOCK}.run"  # not the task's: a finetune of it may be running
+    open_store(workspace, config, note)
     from pipelines.compare import compare_pipeline
     from primum.reports.compare import print_comparison
     from steps.compare import Cells
 
     out = (output / "compare" / f"{datetime.now():%Y-%m-%dT%H-%M-%S}").resolve()  # for people: local time
     name = f"compare-{datetime.now(UTC):%Y_%m_%d-%H_%M_%S_%f}"
-    note = note_of(workspace, config)
     note.write_text(name, encoding="utf-8")
     chosen = on_stack(compare_pipeline, config, enable_cache=False, run_name=name)
     finished = chosen(Cells(planned=cells), config.stack, str(out))

@@ -90,9 +90,9 @@ class Calibration(Frozen):
         line = self.recalibration or Platt(0.0, 1.0)
         if self.threshold is None or self.positive is None or not isinstance(line, Platt) or line.slope <= 0:
             return None
-        scaled = (float(safe_logit(np.array(self.threshold))) - line.intercept) / line.slope
-        clipped = not EDGE < self.threshold < 1 - EDGE or not abs(scaled) < float(safe_logit(np.array(1 - EDGE)))
-        return None if clipped else self.temperature * scaled
+        end, at = safe_logit(np.array([1 - EDGE, self.threshold])).tolist()
+        scaled = (at - line.intercept) / line.slope
+        return self.temperature * scaled if abs(at) < end and abs(scaled) < end else None
 
 
 def fit_calibration(  # noqa: PLR0913

@@ -48,7 +48,11 @@ def comparators(workspace: Workspace, config: RunConfig, candidate: Bundle) -> C
         if found is None or found.adapter_sha256 != own.adapter_sha256:
             return found
         card = registry.fetch_bundle(workspace, found).card
-        same = (card.base_hash, card.calibration) == (own.base_hash, own.calibration)
+        same = (card.base_hash, card.prompt_hash, card.calibration) == (
+            own.base_hash,
+            own.prompt_hash,
+            own.calibration,
+        )
         return None if same else found
 
     return Comparators(

@@ -7,6 +7,7 @@ that seeds add precision about the training's chance and none about the patients
 from __future__ import annotations
 
 import itertools
+import math
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -128,9 +129,12 @@ def _pairs(  # noqa: PLR0913
         *itertools.combinations(compared, 2),
         *((s, bases[s.name + BASE]) for s in compared if s.name + BASE in bases),
     ]
-    drawn = [_compare(a, b, ground, gold, patients, config, seed) for a, b in wanted]
-    if not drawn:
+    if not wanted:
         return ()
+    # The least p of B resamples is 2/(B + 1): of few, no difference could outlast Holm's correction.
+    resamples = max(config.resamples, math.ceil(4 * len(wanted) / config.alpha))
+    enough = config.model_copy(update={"resamples": resamples})
+    drawn = [_compare(a, b, ground, gold, patients, enough, seed) for a, b in wanted]
     adjusted = holm([difference.p for difference, _, _ in drawn])
     return tuple(
         Pair(

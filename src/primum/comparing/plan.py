@@ -9,11 +9,12 @@ from pathlib import Path
 from primum.comparing.analysis import table
 from primum.comparing.ground import prepare
 from primum.config import RunConfig
+from primum.errors import BadInput
 from primum.failures import why_one
 from primum.journal import once
 from primum.records import Frozen, Predictions, SplitVersion
 from primum.records.compared import Cell, CellResult, ComparisonRun, Ground
-from primum.workspace import Workspace
+from primum.workspace import Workspace, only_run
 
 
 class Planned(Frozen):
@@ -61,7 +62,8 @@ def open_comparison(
         config = next(planned.config for planned in cells if planned.cell.task == task)
         progress(f"{task}: records and classical models")
         try:
-            split, ground = prepare(workspace, config)
+            with only_run(workspace, task, progress):  # a finetune of the task may be moving its split
+                split, ground = prepare(workspace, config)
             grounds.append(Standing(task=task, split=split, ground=ground))
         except Exception as error:  # one task must not stop the others
             grounds.append(Standing(task=task, error=why_one(error)))
@@ -78,7 +80,7 @@ def finished(comparison: Comparison, planned: Planned, make: Callable[[Path], Ce
     standing = comparison.standing(cell.task)
     if standing.error is not None:
         return CellResult(cell=cell, error=standing.error)
-    name = f"{cell.task}-{cell.model}-{cell.seed}"
+    name = f"{cell.task}+{cell.model}+{cell.seed}"  # no name holds a plus: none is another's
     try:
         return once(folder, name, CellResult, lambda: make(folder / "work" / name))
     except Exception as error:  # one cell must not stop the others
@@ -89,15 +91,19 @@ def conclude(
     comparison: Comparison, results: tuple[CellResult, ...], at: str
 ) -> tuple[ComparisonRun, dict[str, dict[str, tuple[str, ...]]]]:
     """The finished comparison, and task -> system -> what it said of each record."""
-    tables, answers = [], {}
+    tables, answers, failed = [], {}, {}
     for found in comparison.grounds:
         if found.ground is None:
+            failed[found.task] = found.error or "not read"
             continue
         config = next(planned.config for planned in comparison.cells if planned.cell.task == found.task)
         mine = [result for result in results if result.cell.task == found.task]
-        tables.append(table(found.ground, mine, config.compare, config.seed))
+        try:
+            tables.append(table(found.ground, mine, config.compare, config.seed))
+        except BadInput as error:  # say, no validation record of a class: the other tasks have their tables
+            failed[found.task] = why_one(error)
+            continue
         answers[found.task] = _answers(found.ground, mine)
-    failed = {found.task: found.error for found in comparison.grounds if found.error is not None}
     failed |= {r.cell.name: r.error for r in results if r.error is not None and r.cell.task not in failed}
     alpha = comparison.cells[0].config.compare.alpha
     return ComparisonRun(at=at, alpha=alpha, tables=tuple(tables), failed=failed), answers
