@@ -35,7 +35,7 @@ class TextQuestion(Frozen):
     reference: str
     """The text that a clinician wrote."""
     systems: dict[str, str] = Field(min_length=1)
-    """System -> its column; an empty cell is an empty text, which scores worst."""
+    """System -> its column; an empty cell is an empty text, which is not left out."""
     format: TextFormat
     check_reference: bool = True
     """Refuse references that do not have the format: then the format is wrong, or the reference."""

@@ -9,7 +9,6 @@ from pathlib import Path
 from primum.comparing.analysis import table
 from primum.comparing.ground import prepare
 from primum.config import RunConfig
-from primum.errors import BadInput
 from primum.failures import why_one
 from primum.journal import once
 from primum.records import Frozen, Predictions, SplitVersion
@@ -91,19 +90,15 @@ def conclude(
     comparison: Comparison, results: tuple[CellResult, ...], at: str
 ) -> tuple[ComparisonRun, dict[str, dict[str, tuple[str, ...]]]]:
     """The finished comparison, and task -> system -> what it said of each record."""
-    tables, answers, failed = [], {}, {}
+    tables, answers = [], {}
     for found in comparison.grounds:
         if found.ground is None:
-            failed[found.task] = found.error or "not read"
             continue
         config = next(planned.config for planned in comparison.cells if planned.cell.task == found.task)
         mine = [result for result in results if result.cell.task == found.task]
-        try:
-            tables.append(table(found.ground, mine, config.compare, config.seed))
-        except BadInput as error:  # say, no validation record of a class: the other tasks have their tables
-            failed[found.task] = why_one(error)
-            continue
+        tables.append(table(found.ground, mine, config.compare, config.seed))
         answers[found.task] = _answers(found.ground, mine)
+    failed = {found.task: found.error for found in comparison.grounds if found.error is not None}
     failed |= {r.cell.name: r.error for r in results if r.error is not None and r.cell.task not in failed}
     alpha = comparison.cells[0].config.compare.alpha
     return ComparisonRun(at=at, alpha=alpha, tables=tuple(tables), failed=failed), answers

@@ -14,7 +14,7 @@ from primum.text_tables import TextComparison, TextVerdicts
 
 
 def print_texts(console: Console, found: TextVerdicts, alpha: float, page: Path) -> None:
-    """Print the systems' means, or for two systems their differences, and where to read on."""
+    """Print the systems' means, or for two systems their differences, and where to read on. Nothing is markup."""
     title = f"{found.table}: {found.records:,} records, {found.patients:,} patients"
     if not found.comparisons:
         console.print(_means(found, title))
@@ -37,7 +37,7 @@ def _means(found: TextVerdicts, title: str) -> Table:
     table = _table(title)
     table.add_column("Measure")
     for system in found.means:
-        table.add_column(system, justify="right")
+        table.add_column(Text(system), justify="right")
     for name, heading in cells.HEADINGS.items():
         table.add_row(heading, *(cells.number(name, means[name].value) for means in found.means.values()))
     return table
@@ -47,8 +47,8 @@ def _pair(pair: TextComparison, alpha: float, title: str) -> Table:
     table = _table(title)
     table.add_column("Measure", no_wrap=True)
     for heading in (pair.first, pair.second, "difference", "p"):
-        table.add_column(heading, justify="right", overflow="fold")
-    table.add_column(pair.first, no_wrap=True)
+        table.add_column(Text(heading), justify="right", overflow="fold")
+    table.add_column(Text(pair.first), no_wrap=True)
     styles = {"better": "bold green", "worse": "bold red"}
     for d in pair.differences:
         word = cells.judged(pair, d, alpha)
