@@ -53,7 +53,7 @@ def finetune(arguments: argparse.Namespace) -> None:
         print(plan(config, output))
         return
     if config.model.source != "embedded":
-        say(describe(config.model))
+        print(describe(config.model))
     writable(output, "the output folder")
     with only_run(workspace, config.task.name, say), display():
         if arguments.no_cache:

@@ -60,6 +60,20 @@ def _no_process_is_left(left_over: Callable[[], list[str]]) -> Iterator[None]:
     assert left_over() == []
 
 
+@pytest.fixture(scope="module")
+def moto() -> Iterator[str]:
+    """Address of a moto server with an empty account: its state belongs to the process, not to the server."""
+    from moto.moto_api._internal.models import moto_api_backend
+    from moto.server import ThreadedMotoServer
+
+    moto_api_backend.reset()
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
 @pytest.fixture(scope="session")
 def project() -> Path:
     """The checkout that is tested."""

@@ -20,12 +20,12 @@ from typing import Any
 import pandas as pd
 from site_worlds import cohort, first_champion, months, retrain, write_task
 
-from primum import baselines, registry, selection, versioning
+from primum import baselines, journal, registry, selection, versioning
 from primum.config import RunConfig, load_run
 from primum.ledger import Ledger
 from primum.moments import ends
 from primum.registry import stages, store
-from primum.sites import cycle, journal, recalibration, retraining
+from primum.sites import cycle, recalibration, retraining
 from primum.stack.store import bootstrap
 from primum.workspace import Workspace
 

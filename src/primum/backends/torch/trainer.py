@@ -183,7 +183,7 @@ class Epochs(TrainerCallback):
         self._fleet, self._feed, self._ranks, self._progress = fleet, feed, ranks, progress
         self._entries = [list(entries) for entries in logs]
         part, labels = members[0].validation, members[0].labels
-        self._judge = self._texts(encode(base, part)) if not labels else self._labels(part, labels)
+        self._figures = self._labels(part, labels) if labels else self._texts(encode(base, part))
 
     @property
     def logs(self) -> Logs:
@@ -247,6 +247,9 @@ class Epochs(TrainerCallback):
         self._entries[i].append(entry)
         figures = entry.model_dump(exclude={"epoch", "seconds"}, exclude_none=True)
         self.report({f"{self._fleet.names[i]}/{key}": value for key, value in figures.items()})
+
+    def _judge(self, name: str) -> tuple[float, float]:
+        return self._figures(name)
 
     def _labels(self, part: Sequence[Example], labels: Sequence[str]) -> Judge:
         """What judges a candidate by the label that it finds most probable."""
