@@ -10,6 +10,7 @@ from pathlib import Path
 from rich.console import Console
 
 from pipelines.launch import on_stack, open_store, output_of, resolve, submitted
+from primum.backends.base_files import describe
 from primum.comparing.plan import Planned
 from primum.config import RunConfig, parse_overrides
 from primum.errors import BadInput
@@ -62,9 +63,8 @@ def compare_plan(cells: tuple[Planned, ...], output: Path) -> str:
         f"# plan: {len(cells)} cell(s), each a training and its scores on validation; no holdout is opened"
     ]
     for number, found in enumerate(cells, 1):
-        model, ranks = found.config.model, ", ".join(map(str, found.config.model.recipe.ranks))
-        licence = f", licence {model.licence}" if model.licence else ""
-        lines.append(f"# {number} {found.cell.name}: {model.source}, rank {ranks}{licence}")
+        ranks = ", ".join(map(str, found.config.model.recipe.ranks))
+        lines.append(f"# {number} {found.cell.name}: {describe(found.config.model)}; rank {ranks}")
     return "\n".join([*lines, f"# report in {output / 'compare'}", "# nothing was read or written"])
 
 
